@@ -1,0 +1,71 @@
+"""Write the feature matrix of the channels from their capabilities: the table in docs/channels.md.
+
+Reads declarations, knows no adapter. ``python -m channels.kit.matrix > docs/channels.md`` writes the whole page.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from channels.kit.contract import Capabilities
+from channels.kit.registry import load
+
+SHIPPED = ("email_smtp", "sms_twilio", "telegram_bot", "whatsapp_twilio", "memory")
+
+_HEAD = """# Channels
+
+What each shipped channel can do, as its adapter declares it. Written by `python -m channels.kit.matrix`; a test fails
+when this page and the code differ. Classes are confidentiality classes: the highest one that a channel carries by
+default, and the highest one that the operator may raise it to.
+
+"""
+
+
+def row(name: str, capabilities: Capabilities) -> Mapping[str, str]:
+    """Return one column of the matrix: what is asked, and this adapter's answer."""
+    window = capabilities.window
+    return {
+        "adapter": f"`{name}`",
+        "channel": capabilities.channel,
+        "looks, best first": _listed(capabilities.formats),
+        "longest text": f"{capabilities.max_units} {capabilities.measure}",
+        "buttons": f"{capabilities.max_buttons}, {capabilities.max_button_characters} characters"
+        if capabilities.max_buttons
+        else "-",
+        "receipts": _listed(sorted(capabilities.receipts)),
+        "inbound": _listed(sorted(capabilities.inbound)),
+        "free text only within": f"{window // timedelta(hours=1)} h of their last word" if window else "-",
+        "approved texts needed": "outside that time" if capabilities.preapproved else "-",
+        "limits": _listed(f"{one.count} in {one.per_s:g} s for each {one.scope}" for one in capabilities.limits),
+        "class by default, at most": f"{capabilities.default_ceiling.name}, {capabilities.ceiling.name}",
+        "processor": f"{capabilities.dataflow.processor} ({capabilities.dataflow.country})",
+        "what leaves the house": _listed(capabilities.dataflow.fields),
+    }
+
+
+def table(adapters: Mapping[str, Capabilities]) -> str:
+    """Return the matrix as a Markdown table, one column for each adapter."""
+    columns = [row(name, capabilities) for name, capabilities in adapters.items()]
+    first, *rest = columns[0]
+    lines = [_line(first, [one[first] for one in columns]), "|---" * (len(columns) + 1) + "|"]
+    lines += [_line(name, [one[name] for one in columns]) for name in rest]
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """Return docs/channels.md. Raises AdapterUnknown where the project is not installed."""
+    return _HEAD + table({name: load(name).capabilities for name in SHIPPED})
+
+
+def _line(name: str, cells: Iterable[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "-"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,1 @@
+"""Botengang: a self-hosted multichannel notification gateway."""

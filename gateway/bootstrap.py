@@ -1,0 +1,234 @@
+"""Build, wire and close everything, once: ``open(settings)`` lends a Runtime.
+
+The only room that knows every concrete thing; it decides nothing about notifications.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from channels.kit import registry
+from channels.kit.contract import Adapter, Capabilities, Clock, Confidentiality, Limit
+from gateway import telemetry
+from gateway.domain.model import Account
+from gateway.egress import Http
+from gateway.queue.jobs import ArqDoorbell, embedded_pool, server_pool
+from gateway.queue.limits import Buckets, LocalBuckets, Rate, SharedBuckets
+from gateway.render.render import Letterhead, Renderer
+from gateway.settings import AccountSettings, Settings, SettingsInvalid
+from gateway.store.engine import Database
+from gateway.store.keyring import KeyRing
+from gateway.store.vault import Vault
+from gateway.usecases.accept import open_group
+from gateway.usecases.runtime import Ids, OpenAccount, Policy, Runtime
+
+log = telemetry.log()
+
+
+class AlreadyRunning(Exception):
+    """Another process has the embedded data folder; the message says what to do."""
+
+
+class SystemClock:
+    """The computer's clock; ``start`` shifts it to a fixed first instant (never in production)."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        """Remember the shift."""
+        self._shift = timedelta(0) if start is None else start - datetime.now(UTC)  # noqa: TID251 - this is the clock
+
+    def now(self) -> datetime:
+        """Return the current instant, UTC."""
+        return datetime.now(UTC) + self._shift  # noqa: TID251 - this is the clock
+
+    @staticmethod
+    def monotonic() -> float:
+        """Return seconds that only move forward."""
+        return time.monotonic()
+
+
+@contextmanager
+def embedded_lock(settings: Settings) -> Iterator[None]:
+    """Hold the data folder for this process; the embedded mode is for one process at a time. Raises AlreadyRunning."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    path = settings.data_dir / "botengang.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise AlreadyRunning(
+                f"{settings.data_dir} is in use by process {holder}. Stop it, or set GATEWAY_DATA_DIR to another "
+                "folder, or use the scaled mode (GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL) for more than one process."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def open_vault(settings: Settings) -> Vault:
+    """Load the key ring; the embedded mode makes one at its first start. Raises SettingsInvalid."""
+    path = settings.keyring
+    if not path.exists():
+        if not settings.embedded:
+            raise SettingsInvalid(
+                [f"GATEWAY_KEYRING_FILE: there is no key ring at {path}; `botengang keys ring` makes one"]
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Vault(KeyRing.create(path))
+    return Vault(KeyRing.load(path))
+
+
+@asynccontextmanager
+async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:  # noqa: A001 - house.md's name
+    """Lend a Runtime and close everything in it afterwards. Raises SettingsInvalid, StoreAway, AlreadyRunning."""
+    async with contextlib.AsyncExitStack() as stack:
+        clock = clock or SystemClock(settings.clock_start)
+        if settings.clock_start is not None:
+            log.warning("clock.offset", profile=settings.profile)
+        http = Http()
+        stack.push_async_callback(http.close)
+        accounts = open_accounts(settings, http=http, clock=clock)
+        for account in accounts.values():
+            stack.push_async_callback(account.adapter.close)
+        vault = open_vault(settings)
+        db = await Database.open(settings.database)
+        stack.push_async_callback(db.close)
+        ids = Ids(clock)
+        pool = embedded_pool() if settings.redis_url is None else server_pool(settings.redis_url.get_secret_value())
+        doorbell = ArqDoorbell(pool, new_id=ids.new)
+        stack.push_async_callback(doorbell.close)
+        buckets: Buckets = LocalBuckets(clock) if settings.embedded else SharedBuckets(pool, clock)
+        rt = Runtime(
+            db=db,
+            vault=vault,
+            doorbell=doorbell,
+            buckets=buckets,
+            renderer=Renderer(_letterhead(settings)),
+            clock=clock,
+            ids=ids,
+            dice=random.SystemRandom().random,
+            policy=_policy(settings),
+            accounts=accounts,
+            kinds=_kinds(settings),
+        )
+        rt.group = open_group(rt)
+        stack.push_async_callback(rt.group.close)
+        yield rt
+
+
+def _letterhead(settings: Settings) -> Letterhead:
+    return Letterhead(
+        sender_name=settings.sender_name,
+        imprint_url=settings.imprint_url,
+        privacy_url=settings.privacy_url,
+        accessibility_url=settings.accessibility_url,
+        personal_url=settings.personal_url,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        public_url=settings.public_url,
+        portal_url=settings.portal_url,
+        default_expiry=timedelta(hours=settings.default_expiry_h),
+        lease=timedelta(seconds=settings.lease_s),
+        uncertain=timedelta(seconds=settings.uncertain_s),
+        client_per_s=settings.client_per_s,
+        max_body_bytes=settings.max_body_bytes,
+        max_batch_bytes=settings.max_batch_bytes,
+    )
+
+
+def _kinds(settings: Settings) -> dict[str, Capabilities]:
+    """Return what the installed adapters can do, by channel; the first of a channel's adapters stands for it."""
+    found: dict[str, Capabilities] = {}
+    for name in registry.installed():
+        if settings.adapters is None or name in settings.adapters:
+            capabilities = registry.load(name).capabilities
+            found.setdefault(capabilities.channel, capabilities)
+    return found
+
+
+def open_accounts(settings: Settings, *, http: Http, clock: Clock) -> dict[str, OpenAccount]:
+    """Build every configured account. Raises SettingsInvalid with one line for each mistake in any of them."""
+    found: dict[str, OpenAccount] = {}
+    lines: list[str] = []
+    for name, block in settings.accounts.items():
+        prefix = f"GATEWAY_ACCOUNTS__{name.upper()}"
+        try:
+            kind = registry.load(block.adapter, allowed=settings.adapters)
+            options = kind.Options(**block.options)
+        except registry.AdapterUnknown as exc:
+            lines.append(f"{prefix}__ADAPTER: {exc}")
+            continue
+        except ValidationError as exc:
+            lines += [_line(prefix, error) for error in exc.errors(include_input=False, include_url=False)]
+            continue
+        highest = kind.capabilities.ceiling
+        ceiling = kind.capabilities.default_ceiling if block.ceiling is None else block.ceiling
+        if ceiling > highest:
+            lines.append(f"{prefix}__CEILING: this adapter carries at most {highest.name}")
+            continue
+        adapter = kind(options, http=http, clock=clock)
+        found[name] = _open(name, block, adapter, ceiling=ceiling, deadline_s=options.deadline_s, clock=clock)
+    if lines:
+        raise SettingsInvalid(lines)
+    return found
+
+
+def _line(prefix: str, error: Any) -> str:
+    path = "__".join(str(part).upper() for part in error["loc"])
+    message = "no such option of this adapter" if error["type"] == "extra_forbidden" else str(error["msg"])
+    return f"{prefix}__{path}: {message}" if path else f"{prefix}: {message}"
+
+
+def _open(
+    name: str, block: AccountSettings, adapter: Adapter, *, ceiling: Confidentiality, deadline_s: float, clock: Clock
+) -> OpenAccount:
+    today = clock.now().date()
+    facts = Account(
+        name=name,
+        channel=adapter.capabilities.channel,
+        ceiling=ceiling,
+        released=block.release is not None and block.release.review_by >= today,
+        paused=block.paused,
+        weight=block.weight,
+    )
+    limits = adapter.capabilities.limits
+    return OpenAccount(
+        facts=facts,
+        adapter=adapter,
+        approved=block.approved,
+        rates=_rates(limits, "account", f"account:{name}", block.account_per_s),
+        recipient_rates=_rates(limits, "recipient", f"recipient:{name}", block.recipient_per_s),
+        deadline_s=deadline_s,
+    )
+
+
+def _rates(limits: tuple[Limit, ...], scope: str, key: str, override: float | None) -> tuple[Rate, ...]:
+    if override is not None:
+        return (Rate(key, override, max(override, 1.0)),)
+    return tuple(
+        Rate(f"{key}:{number}", limit.count / limit.per_s, float(limit.count))
+        for number, limit in enumerate(limits)
+        if limit.scope == scope
+    )
+
+
+def make_ring(path: Path) -> None:
+    """Make a key ring for the scaled mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    KeyRing.create(path)

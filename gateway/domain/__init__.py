@@ -1,0 +1,1 @@
+"""Nouns and rules: pure functions and frozen values. No clock, no I/O, no dice."""

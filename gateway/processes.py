@@ -1,0 +1,125 @@
+"""The processes an operator starts: everything in one (`up`), the HTTP side (`serve`), the working side (`work`).
+
+Each ends cleanly on SIGTERM and SIGINT: no new work, what is in flight ends, everything is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import uvicorn
+
+from gateway import bootstrap, telemetry
+from gateway.http.app import create_app
+from gateway.settings import Settings
+from gateway.store.migrate import migrate
+from gateway.usecases.runtime import Runtime
+from workers.main import working
+
+log = telemetry.log()
+
+
+class PortTaken(Exception):
+    """Somebody else listens there; the message names the port and the remedy."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: ours ends workers too."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+
+def bind(listen: str) -> socket.socket:
+    """Return a listening socket for ``host:port``. Raises PortTaken."""
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host.strip("[]"), int(port)))
+    except OSError as exc:
+        sock.close()
+        raise PortTaken(
+            f"Cannot listen on {listen} ({exc.strerror}). Stop what listens there, or set GATEWAY_LISTEN otherwise."
+        ) from None
+    return sock
+
+
+@contextlib.asynccontextmanager
+async def serving(rt: Runtime, sock: socket.socket) -> AsyncIterator[None]:
+    """Serve HTTP on ``sock`` while the block runs."""
+    config = uvicorn.Config(
+        create_app(rt),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn tells it by a flag only
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+@contextlib.contextmanager
+def stop_signal() -> Iterator[asyncio.Event]:
+    """Lend an event that SIGTERM or SIGINT sets."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    for kind in kinds:
+        loop.add_signal_handler(kind, event.set)
+    try:
+        yield event
+    finally:
+        for kind in kinds:
+            loop.remove_signal_handler(kind)
+
+
+async def up(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
+    """Run gateway and worker in this process until asked to stop; migrates first."""
+    sock = bind(settings.listen)
+    with bootstrap.embedded_lock(settings) if settings.embedded else contextlib.nullcontext(), stop_signal() as stop:
+        async with bootstrap.open(settings) as rt:
+            await migrate(rt.db)
+            worker = working(rt, concurrency=settings.concurrency, sweep_s=settings.sweep_s)
+            async with worker, serving(rt, sock):
+                log.info("gateway.started", mode="up", listen=settings.listen)
+                ready()
+                await stop.wait()
+    log.info("gateway.stopped")
+
+
+async def serve(settings: Settings) -> None:
+    """Run the HTTP side until asked to stop (scaled mode)."""
+    sock = bind(settings.listen)
+    with stop_signal() as stop:
+        async with bootstrap.open(settings) as rt, serving(rt, sock):
+            log.info("gateway.started", mode="serve", listen=settings.listen)
+            await stop.wait()
+    log.info("gateway.stopped")
+
+
+async def work(settings: Settings) -> None:
+    """Run the working side until asked to stop (scaled mode)."""
+    with stop_signal() as stop:
+        async with contextlib.AsyncExitStack() as stack:
+            rt = await stack.enter_async_context(bootstrap.open(settings))
+            await stack.enter_async_context(working(rt, concurrency=settings.concurrency, sweep_s=settings.sweep_s))
+            log.info("gateway.started", mode="work")
+            await stop.wait()
+    log.info("gateway.stopped")

@@ -1,0 +1,276 @@
+"""Deliveries on their walk: claim, commit to sending, change, sweep. Every change names the state it expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.domain.states import State
+from gateway.store.rows import Change, Sibling, Work
+from gateway.store.tables import (
+    attempts,
+    consents,
+    contact_points,
+    deliveries,
+    notifications,
+    subjects,
+    suppressions,
+    template_versions,
+)
+
+_d = deliveries.c
+
+
+async def claim(
+    conn: AsyncConnection, ids: Sequence[str], *, now: datetime, lease_until: datetime
+) -> list[tuple[str, int]]:
+    """Take due deliveries for us: queued -> claimed, with a lease and a new fencing token. The loser gets nothing."""
+    statement = (
+        update(deliveries)
+        .where(_d.id.in_(ids), _d.state == State.QUEUED.value, _d.due_at <= now)
+        .values(state=State.CLAIMED.value, lease_until=lease_until, token=_d.token + 1, changed_at=now)
+        .returning(_d.id, _d.token)
+    )
+    return [(row.id, row.token) for row in await conn.execute(statement)]
+
+
+async def load(conn: AsyncConnection, claimed: Sequence[tuple[str, int]]) -> list[Work]:
+    """Return what sending these claimed deliveries needs; erased or re-claimed ones are left out."""
+    statement = (
+        select(
+            _d.id, _d.notification_id, _d.subject, subjects.c.recipient, _d.token, _d.tries, _d.position, _d.channel,
+            _d.account, _d.lane, _d.template_version.label("version"), _d.contact_point, notifications.c.language,
+            notifications.c.purpose, notifications.c.simulate, notifications.c.expires_at,
+            contact_points.c.address_sealed, contact_points.c.address_index, notifications.c.variables_sealed,
+            subjects.c.data_key_sealed,
+        )
+        .join(notifications, notifications.c.id == _d.notification_id)
+        .join(subjects, subjects.c.subject == _d.subject)
+        .join(contact_points, contact_points.c.id == _d.contact_point)
+        .where(tuple_(_d.id, _d.token).in_(claimed), _d.state == State.CLAIMED.value)
+    )  # fmt: skip
+    return [Work(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def claimed_rows(conn: AsyncConnection, claimed: Sequence[tuple[str, int]]) -> list[Mapping[str, Any]]:
+    """Return id, notification and token of these claims, as far as they still hold."""
+    statement = select(_d.id, _d.notification_id, _d.token).where(
+        tuple_(_d.id, _d.token).in_(claimed), _d.state == State.CLAIMED.value
+    )
+    return [dict(row) for row in (await conn.execute(statement)).mappings()]
+
+
+def _still_allowed(now: datetime) -> ColumnElement[bool]:
+    """Say in SQL what must still hold at the last moment: consent, suppression, cancellation, expiry, text."""
+    standing = (
+        select(consents.c.given)
+        .where(
+            consents.c.subject == _d.subject,
+            consents.c.channel == _d.channel,
+            consents.c.purpose == notifications.c.purpose,
+        )
+        .order_by(consents.c.id.desc())
+        .limit(1)
+        .correlate(deliveries, notifications)
+        .scalar_subquery()
+    )
+    suppressed = exists().where(
+        contact_points.c.id == _d.contact_point,
+        suppressions.c.channel == contact_points.c.channel,
+        suppressions.c.address_index == contact_points.c.address_index,
+    )
+    approved = exists().where(
+        template_versions.c.id == _d.template_version, template_versions.c.state.in_(("approved", "replaced"))
+    )
+    kept = exists().where(
+        notifications.c.id == _d.notification_id,
+        notifications.c.cancelled_at.is_(None),
+        notifications.c.expires_at > now,
+        standing.is_(True),
+    )
+    return and_(kept, ~suppressed.correlate(deliveries), approved.correlate(deliveries))
+
+
+async def begin_sending(
+    conn: AsyncConnection, claimed: Sequence[tuple[str, int]], *, now: datetime, lease_after: datetime
+) -> set[str]:
+    """Commit claimed deliveries to sending where the claim is still ours and everything still allows it.
+
+    ``lease_after``: the lease must outlast this instant (the call's deadline). Returns the ids that may be sent.
+    """
+    statement = (
+        update(deliveries)
+        .where(
+            tuple_(_d.id, _d.token).in_(claimed),
+            _d.state == State.CLAIMED.value,
+            _d.lease_until > lease_after,
+            _still_allowed(now),
+        )
+        .values(state=State.SENDING.value, changed_at=now)
+        .returning(_d.id)
+    )
+    return set((await conn.execute(statement)).scalars())
+
+
+async def obstacles(conn: AsyncConnection, ids: Sequence[str], *, now: datetime) -> dict[str, str]:
+    """Return, for deliveries that were not let through, why: the first rule that no longer holds."""
+    statement = (
+        select(_d.id, notifications.c.cancelled_at, notifications.c.expires_at, template_versions.c.state,
+               suppressions.c.reason)
+        .join(notifications, notifications.c.id == _d.notification_id)
+        .join(template_versions, template_versions.c.id == _d.template_version)
+        .outerjoin(contact_points, contact_points.c.id == _d.contact_point)
+        .outerjoin(suppressions, and_(suppressions.c.channel == contact_points.c.channel,
+                                      suppressions.c.address_index == contact_points.c.address_index))
+        .where(_d.id.in_(ids))
+    )  # fmt: skip
+    found: dict[str, str] = {}
+    for row in await conn.execute(statement):
+        if row.cancelled_at is not None:
+            found[row.id] = "cancelled"
+        elif row.expires_at <= now:
+            found[row.id] = "expired"
+        elif row.reason is not None:
+            found[row.id] = "contact_point_suppressed"
+        elif row.state not in {"approved", "replaced"}:
+            found[row.id] = "template_withdrawn"
+        else:
+            found[row.id] = "consent_withdrawn"
+    return found
+
+
+async def siblings(conn: AsyncConnection, notification_ids: Sequence[str]) -> dict[str, list[Sibling]]:
+    """Return all deliveries of these notifications, each list in order of position."""
+    statement = (
+        select(_d.id, _d.notification_id, _d.position, _d.channel, _d.lane, _d.state, _d.due_at)
+        .where(_d.notification_id.in_(notification_ids))
+        .order_by(_d.notification_id, _d.position)
+    )
+    found: dict[str, list[Sibling]] = {}
+    for row in await conn.execute(statement):
+        state = State(row.state)
+        standby = state is State.QUEUED and row.due_at is None
+        one = Sibling(row.id, row.notification_id, row.position, row.channel, row.lane, state, standby)
+        found.setdefault(row.notification_id, []).append(one)
+    return found
+
+
+async def change(conn: AsyncConnection, changes: Sequence[Change]) -> set[str]:
+    """Apply changes, each only if the delivery is still in the state (and claim) it expects; return those applied."""
+    done: set[str] = set()
+    for one in changes:
+        values: dict[str, Any] = {
+            "state": one.new.value,
+            "code": one.code,
+            "due_at": one.due_at,
+            "lease_until": one.lease_until,
+            "changed_at": one.at,
+            "tries": _d.tries + one.tried,
+        }
+        if one.provider_id is not None:
+            values["provider_id"] = one.provider_id
+        guard = [_d.id == one.id, _d.state == one.old.value]
+        if one.token is not None:
+            guard.append(_d.token == one.token)
+        statement = update(deliveries).where(*guard).values(**values).returning(_d.id)
+        done.update((await conn.execute(statement)).scalars())
+    return done
+
+
+async def submitted(conn: AsyncConnection, changes: Sequence[Change]) -> None:
+    """Apply many sending -> submitted changes in one round, the common case; the caller reads back what held."""
+    if changes:
+        await conn.execute(
+            update(deliveries)
+            .where(_d.id == bindparam("of"), _d.token == bindparam("claim"), _d.state == State.SENDING.value)
+            .values(
+                state=State.SUBMITTED.value,
+                provider_id=bindparam("provider"),
+                lease_until=None,
+                code=None,
+                changed_at=bindparam("at"),
+                tries=_d.tries + 1,
+            ),
+            [{"of": c.id, "claim": c.token, "provider": c.provider_id, "at": c.at} for c in changes],
+        )
+
+
+async def late_provider_ids(conn: AsyncConnection, changes: Sequence[Change]) -> None:
+    """Keep the provider's id of deliveries that a receipt moved on before we could record the submission."""
+    for one in changes:
+        await conn.execute(
+            update(deliveries)
+            .where(_d.id == one.id, _d.token == one.token, _d.provider_id.is_(None))
+            .values(provider_id=one.provider_id, tries=_d.tries + one.tried)
+        )
+
+
+async def promote(conn: AsyncConnection, ids: Sequence[str], *, now: datetime) -> list[tuple[str, str]]:
+    """Make waiting fall-backs due; return (id, lane) of those that were still waiting."""
+    if not ids:
+        return []
+    statement = (
+        update(deliveries)
+        .where(_d.id.in_(ids), _d.state == State.QUEUED.value, _d.due_at.is_(None))
+        .values(due_at=now, changed_at=now)
+        .returning(_d.id, _d.lane)
+    )
+    return [(row.id, row.lane) for row in await conn.execute(statement)]
+
+
+async def insert_attempts(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append one row for each provider call."""
+    if rows:
+        await conn.execute(insert(attempts), [dict(row) for row in rows])
+
+
+async def due(conn: AsyncConnection, lane: str, *, before: datetime, limit: int) -> list[str]:
+    """Return queued deliveries of a lane that have been due since ``before`` or longer, oldest first."""
+    statement = (
+        select(_d.id)
+        .where(_d.lane == lane, _d.state == State.QUEUED.value, _d.due_at <= before)
+        .order_by(_d.due_at)
+        .limit(limit)
+    )
+    return list((await conn.execute(statement)).scalars())
+
+
+async def lapsed(conn: AsyncConnection, state: State, *, now: datetime, limit: int) -> list[Mapping[str, Any]]:
+    """Return deliveries whose lease (in ``uncertain``: whose deadline) has run out."""
+    statement = (
+        select(_d.id, _d.notification_id, _d.token, _d.lane, _d.template_version, _d.position)
+        .where(_d.state == state.value, _d.lease_until <= now)
+        .limit(limit)
+    )
+    return [dict(row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def outlived(conn: AsyncConnection, *, now: datetime, limit: int) -> list[Mapping[str, Any]]:
+    """Return queued deliveries (waiting fall-backs too) whose notification has expired."""
+    statement = (
+        select(_d.id, _d.notification_id, _d.due_at)
+        .join(notifications, notifications.c.id == _d.notification_id)
+        .where(_d.state == State.QUEUED.value, notifications.c.expires_at <= now)
+        .limit(limit)
+    )
+    return [dict(row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def match(
+    conn: AsyncConnection, account: str, *, keys: Sequence[str], provider_ids: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Return the deliveries of an account that receipts with these keys or provider ids speak of."""
+    statement = select(
+        _d.id, _d.notification_id, _d.provider_id, _d.state, _d.subject, _d.contact_point, _d.channel
+    ).where(_d.account == account, or_(_d.id.in_(keys), _d.provider_id.in_(provider_ids)))
+    return [dict(row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def one(conn: AsyncConnection, delivery: str) -> Mapping[str, Any] | None:
+    """Return one delivery."""
+    row = (await conn.execute(select(deliveries).where(_d.id == delivery))).mappings().one_or_none()
+    return dict(row) if row else None

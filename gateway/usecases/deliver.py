@@ -1,0 +1,217 @@
+"""Deliver a chunk: claim, render, commit to sending, send, record. Lines 7 to 11 of the walk.
+
+No transaction is open while a provider is called or a text is rendered. What a provider's answer means is decided by
+gateway.domain.retrying; what it does to the rows is gateway.usecases.record's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from channels.kit.contract import Address, Capabilities, Request, Submission
+from channels.kit.errors import ChannelError, Misconfigured, Uncertain, Unsupported
+from gateway import telemetry
+from gateway.domain.confidentiality import BlockedByLint
+from gateway.domain.content import Content, choose_language
+from gateway.queue.limits import Rate
+from gateway.render.render import Links
+from gateway.store import deliveries
+from gateway.store.rows import Work
+from gateway.usecases import receipts, record, simulation
+from gateway.usecases.runtime import SIMULATOR, OpenAccount, Runtime
+from gateway.usecases.stopping import stop_url
+
+GROUP = 25  # deliveries that are committed to sending together, just before their calls
+log = telemetry.log()
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A claimed delivery with its finished provider call (None: a simulated one)."""
+
+    work: Work
+    request: Request | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What came of one provider call."""
+
+    work: Work
+    began_at: datetime
+    ended_at: datetime
+    submission: Submission | None
+    error: ChannelError | None
+
+
+async def deliver(rt: Runtime, ids: Sequence[str]) -> int:
+    """Work on these deliveries as far as they are due and nobody else's; return how many calls were made."""
+    now = rt.clock.now()
+    async with rt.db.write() as conn:
+        claimed = await deliveries.claim(conn, ids, now=now, lease_until=now + rt.policy.lease)
+    if not claimed:
+        return 0
+    async with rt.db.read() as conn:
+        found = await deliveries.load(conn, claimed)
+        contents = await rt.contents.of(conn, {one.version for one in found})
+    gone = set(claimed) - {(one.id, one.token) for one in found}
+    if gone:
+        await record.close_gone(rt, gone)
+    ready: list[Ready] = []
+    refused: list[tuple[Work, str]] = []
+    for one in found:
+        outcome = _prepare(rt, one, contents[one.version])
+        if isinstance(outcome, Ready):
+            ready.append(outcome)
+        else:
+            refused.append((one, outcome))
+    if refused:
+        await record.refuse(rt, refused)
+    groups = (ready[start : start + GROUP] for start in range(0, len(ready), GROUP))
+    done = await asyncio.gather(*(_send_group(rt, group) for group in groups))
+    return sum(done)
+
+
+def _prepare(rt: Runtime, work: Work, content: Content) -> Ready | str:
+    """Render and encode one delivery; return the reason instead if it cannot be said on this account."""
+    account = rt.accounts.get(work.account)
+    if work.account == SIMULATOR:
+        capabilities = rt.kinds.get(work.channel)
+    else:
+        capabilities = account.adapter.capabilities if account else None
+    if capabilities is None:
+        return "account_gone"
+    if account is not None and content.klass > account.facts.ceiling:
+        return "class_not_allowed"  # the last gate (A-01): the operator may have lowered the ceiling since planning
+    if account is not None and not account.facts.released:
+        return "account_not_released"
+    try:
+        return _rendered(rt, work, content, account, capabilities)
+    except BlockedByLint:
+        return "blocked_by_lint"
+    except Unsupported as exc:
+        return exc.code
+
+
+def _rendered(
+    rt: Runtime, work: Work, content: Content, account: OpenAccount | None, capabilities: Capabilities
+) -> Ready:
+    data_key = rt.vault.open_data_key(work.subject, work.data_key_sealed)
+    now = rt.clock.now()
+    language, _ = choose_language(content, work.language)
+    message = rt.renderer.render(
+        version_id=work.version,
+        content=content,
+        capabilities=capabilities,
+        language=language,
+        variables=_variables(rt, work, content, data_key),
+        delivery_id=work.id,
+        links=Links(stop_url=stop_url(rt, work.id)),
+        sent_at=now,
+        valid_s=max(int((work.expires_at - now).total_seconds()), 1),
+        approved_id=account.approved.get(f"{content.key}.{language}", "") if account else "",
+    )
+    if account is None:
+        return Ready(work, None)
+    plain = rt.vault.open(
+        work.address_sealed,
+        table="contact_points",
+        row=work.contact_point,
+        column="address_sealed",
+        data_key=data_key,
+    )
+    to = Address(work.channel, plain.decode())
+    return Ready(work, account.adapter.encode(message, to, key=work.id, callback_url=rt.callback_url(work.account)))
+
+
+def _variables(rt: Runtime, work: Work, content: Content, data_key: bytes) -> dict[str, str]:
+    """Return the values that this version declares; a twin's link comes from the settings where there was none."""
+    values: dict[str, str] = {}
+    if work.variables_sealed is not None:
+        plain = rt.vault.open(
+            work.variables_sealed,
+            table="notifications",
+            row=work.notification_id,
+            column="variables_sealed",
+            data_key=data_key,
+        )
+        values = msgspec.json.decode(plain, type=dict[str, str])
+    return {name: values.get(name, rt.policy.portal_url) for name in content.variables}
+
+
+async def _send_group(rt: Runtime, group: Sequence[Ready]) -> int:
+    """Take tokens, commit to sending, call, record: the group shares both transactions."""
+    allowed, waiting = await _admitted(rt, group)
+    if waiting:
+        await record.put_back(rt, waiting)
+    if not allowed:
+        return 0
+    now = rt.clock.now()
+    claimed = [(one.work.id, one.work.token) for one in allowed]
+    async with rt.db.write() as conn:
+        going = await deliveries.begin_sending(conn, claimed, now=now, lease_after=now + _deadline(rt, allowed))
+    stopped = [one.work for one in allowed if one.work.id not in going]
+    if stopped:
+        await record.stopped(rt, stopped)
+    calls = [_call(rt, one) for one in allowed if one.work.id in going]
+    called = await asyncio.gather(*calls)
+    await record.called(rt, called)
+    await receipts.match_late(rt, [(one.work.account, one.submission.provider_id) for one in called if one.submission])
+    return len(called)
+
+
+async def _admitted(rt: Runtime, group: Sequence[Ready]) -> tuple[list[Ready], list[tuple[Work, float]]]:
+    """Ask the shared buckets for each delivery; without a token it goes back to the queue, no attempt spent."""
+    allowed: list[Ready] = []
+    waiting: list[tuple[Work, float]] = []
+    for one in group:
+        account = rt.accounts.get(one.work.account)
+        if account is not None and account.facts.paused:
+            waiting.append((one.work, rt.policy.pause.total_seconds()))
+            continue
+        wait = await rt.buckets.take(_rates(account, one.work)) if account is not None else 0.0
+        if wait > 0:
+            waiting.append((one.work, wait))
+        else:
+            allowed.append(one)
+    return allowed, waiting
+
+
+def _rates(account: OpenAccount, work: Work) -> list[Rate]:
+    own = [Rate(f"{rate.key}:{work.contact_point}", rate.per_s, rate.burst) for rate in account.recipient_rates]
+    return [*account.rates, *own]
+
+
+def _deadline(rt: Runtime, group: Iterable[Ready]) -> timedelta:
+    """Return the longest that a call of this group may take."""
+    accounts = (rt.accounts.get(one.work.account) for one in group)
+    return timedelta(seconds=max((one.deadline_s for one in accounts if one is not None), default=1.0))
+
+
+async def _call(rt: Runtime, one: Ready) -> Called:
+    """Make exactly one provider call. Nothing but an outcome leaves this function, cancellation aside."""
+    work = one.work
+    began = rt.clock.now()
+    submission: Submission | None = None
+    error: ChannelError | None = None
+    try:
+        if work.simulate is not None or one.request is None:
+            submission = simulation.play(work.simulate or "delivered", work.id)
+        else:
+            adapter: Any = rt.accounts[work.account].adapter
+            with telemetry.send_seconds.labels(work.account).time():
+                submission = await adapter.send(one.request)
+    except ChannelError as exc:
+        error = exc
+        if isinstance(exc, Misconfigured):
+            log.warning("account.misconfigured", account=work.account, provider_code=exc.provider_code)
+    except Exception as exc:  # noqa: BLE001 - an adapter's mistake: it may have gone out, so never blindly again
+        log.warning("delivery.unexpected", account=work.account, delivery=work.id, error=type(exc).__name__)
+        error = Uncertain("unexpected")
+    return Called(work, began, rt.clock.now(), submission, error)

@@ -1,0 +1,169 @@
+"""Take what providers report: verify, decode, deduplicate, keep, and advance what it speaks of.
+
+Out-of-order and repeated receipts are harmless; one that matches nothing yet is kept and matched later. That somebody
+has read a message is not kept (A-23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from channels.kit.contract import Fact, Inbound, Receipt, Receives, WebhookRequest
+from channels.kit.errors import ChannelError, Forged, Malformed, Refused
+from gateway import telemetry
+from gateway.domain.errors import NotFound
+from gateway.domain.retrying import VERDICTS
+from gateway.domain.states import State, advance
+from gateway.store import deliveries, people
+from gateway.store import receipts as kept
+from gateway.store.engine import Connection
+from gateway.store.rows import Change
+from gateway.usecases import inbound, record
+from gateway.usecases.runtime import Runtime
+
+_CLASSES = {kind.default_code: kind for kind in VERDICTS}
+log = telemetry.log()
+
+
+async def take_webhook(rt: Runtime, account: str, hook: WebhookRequest) -> None:
+    """Act on one webhook call of a provider. Raises NotFound (no such account) and Forged."""
+    found = rt.accounts.get(account)
+    if found is None or not isinstance(found.adapter, Receives):
+        raise NotFound("No account of this name receives webhooks.")
+    try:
+        found.adapter.verify(hook)
+    except Forged:
+        log.warning("webhook.forged", account=account)
+        raise
+    try:
+        facts = found.adapter.decode(hook)
+    except Malformed:
+        log.warning("webhook.malformed", account=account)
+        return
+    await take(rt, account, facts)
+
+
+async def take(rt: Runtime, account: str, facts: Sequence[Receipt | Inbound]) -> None:
+    """Keep and apply what an account's provider reported, in one transaction."""
+    reports = [one for one in facts if isinstance(one, Receipt)]
+    words = [one for one in facts if isinstance(one, Inbound)]
+    async with rt.db.write() as conn:
+        rung: list[tuple[str, str]] = []
+        new = await kept.keep(conn, [_row(rt, account, one) for one in _distinct(reports)])
+        if new:
+            rung = await _apply(rt, conn, account, [one for one in _distinct(reports) if one.event_id in new])
+        if words:
+            await inbound.take(rt, conn, account, words)
+    await rt.doorbell.ring(rung)
+
+
+def _distinct(reports: Sequence[Receipt]) -> list[Receipt]:
+    return list({one.event_id: one for one in reports}.values())
+
+
+def _row(rt: Runtime, account: str, one: Receipt) -> dict[str, Any]:
+    return {
+        "account": account,
+        "event_id": one.event_id,
+        "delivery_id": None,
+        "key": one.key,
+        "provider_id": one.provider_id,
+        "fact": (Fact.DELIVERED if one.fact is Fact.READ else one.fact).value,
+        "error": one.error.code if one.error else None,
+        "error_class": one.error.default_code if one.error else None,
+        "provider_code": one.error.provider_code if one.error else "",
+        "at": one.at,
+        "received_at": rt.clock.now(),
+    }
+
+
+async def _apply(rt: Runtime, conn: Connection, account: str, reports: Sequence[Receipt]) -> list[tuple[str, str]]:
+    """Advance the deliveries that these receipts speak of; return what to ring for."""
+    keys = [one.key for one in reports if one.key]
+    provider_ids = [one.provider_id for one in reports if one.provider_id]
+    rows = await deliveries.match(conn, account, keys=keys, provider_ids=provider_ids)
+    by_key = {row["id"]: row for row in rows}
+    by_provider = {row["provider_id"]: row for row in rows if row["provider_id"]}
+    states = {row["id"]: State(row["state"]) for row in rows}
+    matches: dict[str, str] = {}
+    changes: list[Change] = []
+    for one in reports:
+        row = by_key.get(one.key) or by_provider.get(one.provider_id)
+        if row is None:
+            continue
+        matches[one.event_id] = row["id"]
+        old = states[row["id"]]
+        new = advance(old, one.fact)
+        if new is old:
+            continue
+        states[row["id"]] = new
+        changes.append(_change(rt, row, old, new, one))
+        if one.error is not None:
+            await _consequences(rt, conn, row, one.error, account)
+    await kept.assign(conn, account, matches)
+    if changes:
+        log.info("callback.matched", account=account, count=len(changes))
+    return await record.apply_within(rt, conn, changes)
+
+
+def _change(rt: Runtime, row: Mapping[str, Any], old: State, new: State, one: Receipt) -> Change:
+    return Change(
+        id=row["id"],
+        notification_id=row["notification_id"],
+        old=old,
+        new=new,
+        at=rt.clock.now(),
+        code=one.error.code if one.error else None,
+        provider_id=one.provider_id or None,
+    )
+
+
+async def _consequences(
+    rt: Runtime, conn: Connection, row: Mapping[str, Any], error: ChannelError, account: str
+) -> None:
+    indexes = await people.indexes_of(conn, [row["contact_point"]])
+    await record.consequences(
+        rt, conn, error, subject=row["subject"], channel=row["channel"], indexes=indexes, actor=f"account:{account}"
+    )
+
+
+async def match_late(rt: Runtime, pairs: Sequence[tuple[str, str]]) -> None:
+    """Apply kept receipts that were faster than our own record of the submission. ``pairs``: (account, provider id)."""
+    if not pairs:
+        return
+    async with rt.db.read() as conn:
+        rows = await kept.unmatched(conn, pairs)
+    if rows:
+        await _apply_rows(rt, rows)
+
+
+async def match_kept(rt: Runtime) -> int:
+    """Apply kept receipts whose delivery is known by now (the sweeper's part); return how many."""
+    async with rt.db.read() as conn:
+        rows = await kept.matchable(conn, limit=500)
+    await _apply_rows(rt, rows)
+    return len(rows)
+
+
+async def _apply_rows(rt: Runtime, rows: Sequence[Mapping[str, Any]]) -> None:
+    rung: list[tuple[str, str]] = []
+    for account in {row["account"] for row in rows}:
+        reports = [_from_row(row) for row in rows if row["account"] == account]
+        async with rt.db.write() as conn:
+            rung += await _apply(rt, conn, account, reports)
+    await rt.doorbell.ring(rung)
+
+
+def _from_row(row: Mapping[str, Any]) -> Receipt:
+    error: ChannelError | None = None
+    if row["error_class"]:
+        error = _CLASSES.get(row["error_class"], Refused)(row["provider_code"], code=row["error"])
+    return Receipt(
+        event_id=row["event_id"],
+        provider_id=row["provider_id"],
+        fact=Fact(row["fact"]),
+        at=row["at"],
+        key=row["key"],
+        error=error,
+    )

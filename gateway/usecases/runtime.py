@@ -1,0 +1,118 @@
+"""The Runtime: everything a verb may use, built once by gateway.bootstrap and carried to every verb."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from channels.kit.contract import Adapter, Capabilities, Clock
+from gateway.domain.content import Content
+from gateway.domain.errors import CallerError
+from gateway.domain.model import Account
+from gateway.queue.jobs import Doorbell
+from gateway.queue.limits import Buckets, Rate
+from gateway.render.catalogue import from_stored
+from gateway.render.render import Renderer
+from gateway.store import templates
+from gateway.store.engine import Connection, Database
+from gateway.store.vault import Vault
+from gateway.usecases.grouping import Group
+from gateway.usecases.shapes import Accepted, Caller, Posted
+
+SIMULATOR = "simulator"  # the account that test keys are planned on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The part of the settings that the verbs act on."""
+
+    public_url: str
+    portal_url: str
+    default_expiry: timedelta = timedelta(hours=72)
+    idempotency: timedelta = timedelta(days=7)
+    lease: timedelta = timedelta(seconds=30)
+    uncertain: timedelta = timedelta(hours=1)
+    ring_grace: timedelta = timedelta(seconds=2)
+    client_per_s: float = 200.0
+    max_body_bytes: int = 1_000_000
+    max_batch_bytes: int = 32_000_000
+    pause: timedelta = timedelta(seconds=60)  # how long a misconfigured account rests before the next try
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAccount:
+    """A configured account with its adapter, ready to send."""
+
+    facts: Account
+    adapter: Adapter
+    approved: Mapping[str, str] = field(default_factory=dict)  # "<template>.<language>" -> provider's id
+    rates: tuple[Rate, ...] = ()  # for the account; keys are complete
+    recipient_rates: tuple[Rate, ...] = ()  # for a person; the contact point's id is appended to the key
+    deadline_s: float = 20.0  # the longest that one call may take
+
+
+class Ids:
+    """Where ids come from: time-ordered (UUIDv7, RFC 9562), so that they serve as cursors and keep indexes compact."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Take the time from ``clock``; the rest is from the operating system's randomness."""
+        self._clock = clock
+        self._last = 0
+
+    def new(self) -> str:
+        """Return a new id: 36 characters; later ids of this process sort after earlier ones."""
+        micros = max(int(self._clock.now().timestamp() * 1_000_000), self._last + 1)
+        self._last = micros
+        millis, rest = divmod(micros, 1000)
+        high = (millis << 16) | (7 << 12) | (rest << 2)
+        low = (0b10 << 62) | (int.from_bytes(os.urandom(8), "big") >> 2)
+        return str(uuid.UUID(int=(high << 64) | low))
+
+
+class Contents:
+    """Parsed contents by version id; versions never change, so they are kept."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._known: dict[str, Content] = {}
+
+    async def of(self, conn: Connection, ids: Iterable[str]) -> Mapping[str, Content]:
+        """Return the contents of these versions, reading those not seen yet."""
+        missing = [one for one in set(ids) if one not in self._known]
+        if missing:
+            for version, row in (await templates.by_ids(conn, missing)).items():
+                self._known[version] = from_stored(row.content)
+        return self._known
+
+
+@dataclass(kw_only=True)
+class Runtime:
+    """What every verb gets. Nothing here is global; tests build their own."""
+
+    db: Database
+    vault: Vault
+    doorbell: Doorbell
+    buckets: Buckets
+    renderer: Renderer
+    clock: Clock
+    ids: Ids
+    dice: Callable[[], float]
+    policy: Policy
+    accounts: Mapping[str, OpenAccount]
+    kinds: Mapping[str, Capabilities]  # what the installed adapters can do, by channel
+    contents: Contents = field(default_factory=Contents)
+    group: Group[tuple[Caller, Posted], Accepted | CallerError] = field(
+        init=False
+    )  # single requests of this process, sharing commits
+
+    @property
+    def facts(self) -> Sequence[Account]:
+        """Return what planning needs to know of the accounts."""
+        return [account.facts for account in self.accounts.values()]
+
+    def callback_url(self, account: str) -> str:
+        """Return where the provider of ``account`` reaches us."""
+        return f"{self.policy.public_url}/webhooks/{account}"

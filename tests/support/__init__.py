@@ -1,0 +1,1 @@
+"""What tests share: servers, clock, waiting, seeds. Fixtures are in ``tests/conftest.py``."""
