@@ -179,6 +179,8 @@ class EmailSmtp:
                 await smtp.rcpt(request.to)
                 step.phase = Phase.DATA
                 await smtp.data(request.content)
+        except ChannelError:  # the pause after a refused login
+            raise
         except Exception as exc:  # noqa: BLE001  # nothing but a ChannelError leaves send
             raise translate(exc, step.phase) from scrubbed(exc)
         return Submission(request.message_id)
@@ -344,8 +346,6 @@ _BROKEN: tuple[tuple[type[Exception], type[ChannelError], str], ...] = (
 
 def translate(exc: Exception, phase: Phase) -> ChannelError:
     """Return the class of whatever aiosmtplib, ssl or the deadline raised in ``phase``."""
-    if isinstance(exc, ChannelError):
-        return exc
     if isinstance(exc, aiosmtplib.SMTPRecipientsRefused) and exc.recipients:
         exc = exc.recipients[0]
     if isinstance(exc, aiosmtplib.SMTPResponseException) and exc.code > 0:

@@ -31,6 +31,7 @@ from gateway.store.engine import Database
 from gateway.store.keyring import KeyRing
 from gateway.store.vault import Vault
 from gateway.usecases.accept import open_group
+from gateway.usecases.receipts import open_reports
 from gateway.usecases.runtime import Ids, OpenAccount, Policy, Runtime
 
 log = telemetry.log()
@@ -108,7 +109,7 @@ async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterat
         stack.push_async_callback(db.close)
         ids = Ids(clock)
         pool = embedded_pool() if settings.redis_url is None else server_pool(settings.redis_url.get_secret_value())
-        doorbell = ArqDoorbell(pool, new_id=ids.new)
+        doorbell = ArqDoorbell(pool, new_id=ids.new, local=settings.embedded)
         stack.push_async_callback(doorbell.close)
         buckets: Buckets = LocalBuckets(clock) if settings.embedded else SharedBuckets(pool, clock)
         rt = Runtime(
@@ -124,8 +125,9 @@ async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterat
             accounts=accounts,
             kinds=_kinds(settings),
         )
-        rt.group = open_group(rt)
+        rt.group, rt.reports = open_group(rt), open_reports(rt)
         stack.push_async_callback(rt.group.close)
+        stack.push_async_callback(rt.reports.close)
         yield rt
 
 

@@ -19,6 +19,7 @@ from channels.kit.contract import Installs
 from channels.kit.errors import ChannelError
 from gateway import bootstrap, processes, telemetry
 from gateway.demo.run import demo as run_demo
+from gateway.demo.stage import StageFailed
 from gateway.domain.content import TemplateInvalid
 from gateway.domain.errors import CallerError
 from gateway.render.catalogue import read_folder
@@ -32,7 +33,12 @@ from gateway.usecases.shapes import SCOPES
 
 T = TypeVar("T")
 out = Console()
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Botengang: a multichannel notification gateway.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Botengang: a multichannel notification gateway.",
+)
 keys = typer.Typer(no_args_is_help=True, help="Keys of backend services, and the key ring.")
 texts = typer.Typer(no_args_is_help=True, help="Message templates: files to drafts, drafts to approved versions.")
 accounts = typer.Typer(no_args_is_help=True, help="The configured accounts.")
@@ -56,7 +62,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         lines = exc.lines
     except (StoreAway, VaultError) as exc:
         lines = [f"{type(exc).__name__}: {exc}"]
-    except (processes.PortTaken, bootstrap.AlreadyRunning, TemplateInvalid) as exc:
+    except (processes.PortTaken, bootstrap.AlreadyRunning, TemplateInvalid, StageFailed) as exc:
         lines = str(exc).splitlines()
     except ChannelError as exc:
         lines = [f"the provider refused: {exc}"]

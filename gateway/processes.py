@@ -21,6 +21,7 @@ from gateway.usecases.runtime import Runtime
 from workers.main import working
 
 log = telemetry.log()
+_BACKLOG = 2048  # as uvicorn's own
 
 
 class PortTaken(Exception):
@@ -44,6 +45,7 @@ def bind(listen: str) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host.strip("[]"), int(port)))
+        sock.listen(_BACKLOG)  # now: a port that is bound and does not listen yet can be bound by others too
     except OSError as exc:
         sock.close()
         raise PortTaken(

@@ -17,9 +17,12 @@ from pydantic_settings import (
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from channels.kit.contract import Confidentiality
+
+_LAST_PORT = 65_535
 
 
 class SettingsInvalid(Exception):
@@ -139,7 +142,7 @@ class Settings(BaseSettings):
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdecimal() or int(port) > _LAST_PORT:
             raise ValueError("must be host:port, such as 127.0.0.1:8080")
         return value
 
@@ -194,6 +197,10 @@ def load(**given: Any) -> Settings:
     ]
     try:
         settings = Settings(**given)
+    except SettingsError as exc:
+        field = str(exc).partition('"')[2].partition('"')[0]
+        lines.append(f"GATEWAY_{field.upper()}: this is no JSON; lists and tables are written as JSON")
+        raise SettingsInvalid(lines) from None
     except ValidationError as exc:
         lines += [_line(error) for error in exc.errors(include_input=False, include_url=False)]
         raise SettingsInvalid(lines) from None

@@ -27,7 +27,7 @@ EVENTS = {
     "deliveries.recorded": "a group of provider calls was recorded",
     "request.failed": "a request ended in an unexpected error; the class only",
     "sweep.done": "the sweeper found rows to act on",
-    "sweep.failed": "the sweeper could not reach the store; it tries again",
+    "sweep.failed": "the sweeper or the poll failed, for example because the store is away; it tries again",
     "webhook.forged": "a webhook call was refused",
     "webhook.malformed": "an authentic webhook call had an unknown shape",
     "worker.reconnecting": "the worker lost Redis and polls the tables until it is back",
@@ -38,16 +38,6 @@ _SECRETS = [
     re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
     re.compile(r"\+\d[\d \-/]{6,}\d"),
 ]
-LEAKY = (
-    "httpx",
-    "httpcore",
-    "telegram",
-    "telegram.request",
-    "twilio.async_http_client",
-    "twilio.http_client",
-    "aiosmtplib",
-)
-
 registry = CollectorRegistry()
 accepted = Counter("botengang_accepted_total", "Notifications accepted", ["lane"], registry=registry)
 ended = Counter("botengang_deliveries_total", "Deliveries by state", ["state", "account", "code"], registry=registry)
@@ -78,11 +68,8 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
     """Set up logging for this process: to standard error, redacted, quiet where SDKs would leak."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_RedactedFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in LEAKY:
-        logging.getLogger(name).setLevel(logging.CRITICAL if name.startswith("telegram") else logging.WARNING)
-    for name in ("uvicorn.access", "arq.worker", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # Our dependencies may warn; their chatter would show addresses and tokens, so it stays off at every level of ours.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from gateway.store.keyring import KeyRing
 from gateway.store.vault import Vault
 from tests.support import databases, servers
 from tests.support.clock import ManualClock
+from tests.support.waiting import tasks_left
+
+
+def pytest_configure() -> None:
+    """Let a SIGTERM end a run as Ctrl-C does: with the servers stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -105,13 +112,10 @@ def clock() -> ManualClock:
 async def _no_task_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
-    for _ in range(100):
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
-        if not left:
-            return
-        await asyncio.sleep(0.005)
-    names = sorted(repr(task.get_coro()) for task in left)
-    pytest.fail(f"the test left tasks running: {', '.join(names)}")
+    left = await tasks_left(before)
+    if left:
+        names = sorted(repr(task.get_coro()) for task in left)
+        pytest.fail(f"the test left tasks running: {', '.join(names)}")
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-import arq.worker
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
@@ -21,68 +20,79 @@ from workers import schedule, tasks
 
 log = telemetry.log()
 JOB_TIMEOUT_S = 120  # a chunk of 100 slow calls; its rows have leases of their own
-POLL_S = 0.01
+BUSY_S = 0.02  # between two looks while jobs of the lane are running
+IDLE_S = 1.0  # between two looks when nobody rings
+FINISH_S = 30.0  # how long the calls in flight may take when we stop
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
 
 
-async def _no_banner(*_: object) -> None:
-    """Stand in for arq's INFO line at start, a command that the embedded Redis does not know."""
+class LaneWorker(Worker):
+    """arq's worker, which waits at the bell instead of polling."""
+
+    def __init__(self, rt: Runtime, lane: Lane, concurrency: int) -> None:
+        """Serve one lane of ``rt`` with at most ``concurrency`` chunks at once."""
+        assert isinstance(rt.doorbell, ArqDoorbell)  # noqa: S101 - bootstrap builds no other
+        super().__init__(
+            functions=[func(tasks.deliver, name=DELIVER, keep_result=0, max_tries=1)],
+            redis_pool=rt.doorbell.pool,
+            queue_name=queue_name(lane),
+            ctx={"runtime": rt},
+            max_jobs=concurrency,
+            job_timeout=JOB_TIMEOUT_S,
+            keep_result=0,
+            max_tries=1,
+            handle_signals=False,
+            health_check_interval=3600,
+            job_serializer=pack,
+            job_deserializer=unpack,
+        )
+        self._bell = rt.doorbell
+        self._lane = lane
+
+    async def main(self) -> None:
+        """Look for jobs whenever somebody rings; look often while jobs run, because more may be waiting behind them."""
+        self.ctx["redis"] = self.pool
+        while True:
+            await self._poll_iteration()
+            await self._bell.wait(self._lane, at_most_s=BUSY_S if self.tasks else IDLE_S)
 
 
 @contextlib.asynccontextmanager
 async def working(rt: Runtime, *, concurrency: int, sweep_s: float) -> AsyncIterator[None]:
     """Work while the block runs; on leaving, finish what is in flight and claim nothing new."""
-    setattr(arq.worker, "log_redis_info", _no_banner)  # noqa: B010 - arq does not export it
+    stop = asyncio.Event()
     lanes = [asyncio.create_task(_lane(rt, lane, concurrency)) for lane in Lane]
-    loops = schedule.start(rt, sweep_s=sweep_s)
+    loops = schedule.start(rt, sweep_s=sweep_s, stop=stop)
     try:
         yield
     finally:
-        for task in loops:
-            task.cancel()
+        stop.set()
         for task in lanes:
             task.cancel()
-        await asyncio.gather(*loops, *lanes, return_exceptions=True)
+        _, late = await asyncio.wait([*lanes, *loops], timeout=FINISH_S + 5)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*lanes, *loops, return_exceptions=True)
 
 
 async def _lane(rt: Runtime, lane: Lane, concurrency: int) -> None:
     """Serve one lane for ever, with a new arq worker after every loss of Redis."""
     tries = 0
     while True:
-        worker = _worker(rt, lane, concurrency)
+        worker = LaneWorker(rt, lane, concurrency)
         try:
             await worker.async_run()
         except (RedisError, OSError) as exc:
             log.warning("worker.reconnecting", lane=lane.value, error=type(exc).__name__)
-            await asyncio.sleep(BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)])
-            tries += 1
-        except asyncio.CancelledError:
+        finally:
             await _finish(worker)
-            raise
+        await asyncio.sleep(BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)])
+        tries += 1
 
 
 async def _finish(worker: Worker) -> None:
-    """Let the jobs in flight end; the lease bounds how long that can matter."""
-    running = [task for task in worker.tasks.values() if not task.done()]
+    """Let the jobs in flight end, whatever becomes of them; the lease bounds how long that can matter."""
+    running = list(worker.tasks.values())
     if running:
-        await asyncio.wait(running, timeout=30)
-
-
-def _worker(rt: Runtime, lane: Lane, concurrency: int) -> Worker:
-    doorbell = rt.doorbell
-    assert isinstance(doorbell, ArqDoorbell)  # noqa: S101 - bootstrap builds no other
-    return Worker(
-        functions=[func(tasks.deliver, name=DELIVER, keep_result=0, max_tries=1)],
-        redis_pool=doorbell.pool,
-        queue_name=queue_name(lane),
-        ctx={"runtime": rt},
-        max_jobs=concurrency,
-        poll_delay=POLL_S,
-        job_timeout=JOB_TIMEOUT_S,
-        keep_result=0,
-        max_tries=1,
-        handle_signals=False,
-        health_check_interval=3600,
-        job_serializer=pack,
-        job_deserializer=unpack,
-    )
+        done, _ = await asyncio.wait(running, timeout=FINISH_S)
+        await asyncio.gather(*done, return_exceptions=True)

@@ -6,11 +6,11 @@ A loop of its own rather than arq's cron: it must run while Redis is away, becau
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from gateway import telemetry
 from gateway.domain.model import Lane
-from gateway.store.engine import StoreAway
 from gateway.usecases import deliver, upkeep
 from gateway.usecases.runtime import Runtime
 
@@ -19,14 +19,20 @@ FORGET_S = 3600.0
 POLL = 100  # deliveries taken from the tables at once while there is no doorbell
 
 
-async def every(seconds: float, verb: Callable[[Runtime], Awaitable[object]], rt: Runtime) -> None:
-    """Call ``verb`` now and then every ``seconds``, for ever; an absent store is waited for."""
-    while True:
+async def every(
+    seconds: float, verb: Callable[[Runtime], Awaitable[object]], rt: Runtime, *, stop: asyncio.Event
+) -> None:
+    """Call ``verb`` now and then every ``seconds`` until ``stop``; what it has begun is finished.
+
+    No failure ends the loop: an absent store is waited for, and one bad row must not keep the others from being found.
+    """
+    while not stop.is_set():
         try:
             await verb(rt)
-        except StoreAway:
-            log.warning("sweep.failed")
-        await asyncio.sleep(seconds)
+        except Exception as exc:  # noqa: BLE001 - see above; the class only, a text may quote
+            log.warning("sweep.failed", error=type(exc).__name__)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
 
 
 async def poll(rt: Runtime) -> None:
@@ -39,10 +45,10 @@ async def poll(rt: Runtime) -> None:
             await deliver.deliver(rt, ids)
 
 
-def start(rt: Runtime, *, sweep_s: float) -> list[asyncio.Task[None]]:
-    """Start the loops; the caller cancels them."""
+def start(rt: Runtime, *, sweep_s: float, stop: asyncio.Event) -> list[asyncio.Task[None]]:
+    """Start the loops; they end after ``stop``."""
     return [
-        asyncio.create_task(every(sweep_s, upkeep.sweep, rt)),
-        asyncio.create_task(every(FORGET_S, upkeep.forget, rt)),
-        asyncio.create_task(every(sweep_s, poll, rt)),
+        asyncio.create_task(every(sweep_s, upkeep.sweep, rt, stop=stop)),
+        asyncio.create_task(every(FORGET_S, upkeep.forget, rt, stop=stop)),
+        asyncio.create_task(every(sweep_s, poll, rt, stop=stop)),
     ]

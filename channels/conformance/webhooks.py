@@ -87,8 +87,7 @@ class WebhookCases(Bench):
         adapter, tapes = self.built(), self._receiving()
         first = [adapter.decode(tape.hook) for tape in tapes]
         again = [self.built().decode(tape.hook) for tape in reversed(tapes)][::-1]
-        assert first == [adapter.decode(tape.hook) for tape in tapes]
-        assert repr(first) == repr(again)
+        assert [_plain(one) for one in again] == [_plain(one) for one in first]
         ids = [(tape.name, event.event_id) for tape, events in zip(tapes, first, strict=True) for event in events]
         assert len({event_id for _, event_id in ids}) == len(ids)
         assert all(event_id for _, event_id in ids)
@@ -105,7 +104,7 @@ class WebhookCases(Bench):
         adapter = self.built()
         for tape in self._receiving():
             more = dataclasses.replace(tape.hook, body=_with_more(tape.hook.body))
-            assert repr(adapter.decode(more)) == repr(adapter.decode(tape.hook))
+            assert _plain(adapter.decode(more)) == _plain(adapter.decode(tape.hook))
 
     def test_11_decode_raises_nothing_but_malformed(self) -> None:
         """11: missing, swapped and absurd values anywhere give events or Malformed, never anything else."""
@@ -160,6 +159,12 @@ class WebhookCases(Bench):
         if "url" in self.covers:
             yield dataclasses.replace(hook, url=hook.url + "x")
             yield dataclasses.replace(hook, url=hook.url.replace("gateway", "gatewai"))
+
+
+def _plain(events: Sequence[Receipt | Inbound]) -> list[dict[str, str]]:
+    """Return events as comparable values: two errors of the same class and codes are equal here."""
+    fields = [{one.name: getattr(event, one.name) for one in dataclasses.fields(event)} for event in events]
+    return [{name: repr(getattr(value, "value", value)) for name, value in one.items()} for one in fields]
 
 
 def _flipped(text: str) -> str:

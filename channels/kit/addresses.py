@@ -18,7 +18,7 @@ from channels.kit.errors import AddressInvalid
 REGION = "DE"  # how a number that starts with a single 0 is read
 GERMANY = 49
 
-_NUMBER = re.compile(r"(?:\+|00|0)[0-9 ()/.\-]{3,30}")
+_NUMBER = re.compile(r"\(?(?:\+|00|0)[0-9 ()/.\-]{3,30}")
 _CHAT = re.compile(r"[1-9][0-9]{0,15}")
 _CHAT_END = 2**52  # Telegram: "at most 52 significant bits"
 _FIRST_PRINTABLE = 0x20
@@ -35,7 +35,7 @@ def mobile(raw: str, *, channel: str, countries: Collection[int] = (GERMANY,)) -
     text = raw.strip(" ")
     if not _NUMBER.fullmatch(text):
         # without +, 00 or 0 in front nobody can tell 49… from a local number; letters and extensions are no number
-        raise AddressInvalid("ambiguous" if text[:1].isdecimal() else "not_a_number")
+        raise AddressInvalid("ambiguous" if text.lstrip("(")[:1].isdecimal() else "not_a_number")
     try:
         number = phonenumbers.parse(text, REGION)
     except phonenumbers.NumberParseException:
@@ -58,7 +58,9 @@ def mailbox(raw: str, *, channel: str) -> Address:
     if any(ord(one) < _FIRST_PRINTABLE or ord(one) == _DELETE for one in raw):
         raise AddressInvalid("control_character")  # SMTP libraries trim them silently: the wrong person gets the mail
     try:
-        found = email_validator.validate_email(raw.strip(" "), check_deliverability=False, allow_smtputf8=False)
+        found = email_validator.validate_email(
+            raw.strip(" "), check_deliverability=False, allow_smtputf8=False, strict=True
+        )
     except email_validator.EmailNotValidError:
         raise AddressInvalid("not_a_mailbox") from None  # its text quotes the address
     if found.ascii_email is None or len(found.ascii_email) > _MAX_MAILBOX:

@@ -217,8 +217,10 @@ def _endpoint(taker: Taker) -> Callable[[web.Request], Awaitable[web.Response]]:
             return _problem(422, str(exc), pointer=exc.pointer)
         except ValueError:
             return _problem(400, "the body is not JSON")
-        except (Unanswerable, aiohttp.ClientError, TimeoutError) as exc:
-            return _problem(409, str(exc) or type(exc).__name__)
+        except Unanswerable as exc:
+            return _problem(409, str(exc))
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            return _problem(409, f"the address could not be reached ({type(exc).__name__})")
 
     return taken
 

@@ -151,9 +151,9 @@ async def _post_all(http: Http, api: str, key: str, requests: Sequence[Mapping[s
 async def _watch(rt: Runtime, board: Board, count: int, began: float) -> Tally:
     """Draw the board until every notification has ended, or patience has."""
     while True:
-        now = await tally(rt, CLIENT)
+        now = await tally(rt, CLIENT, skips_too=False)
         seconds = time.monotonic() - began
         board.show(now, seconds)
         if (now.accepted >= count and now.open == 0) or seconds > PATIENCE_S:
-            return now
-        await asyncio.sleep(0.2)
+            return await tally(rt, CLIENT)
+        await asyncio.sleep(0.25)

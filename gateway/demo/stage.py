@@ -43,6 +43,7 @@ async def sandbox(folder: Path) -> AsyncIterator[Mapping[str, Any]]:
     """Run the stand-ins in a process of their own while the block runs; lends what they said when ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "channels.sandbox", "--dir", str(folder), "--http-port", "8025", "--exit-with-parent",
+        "--starts-at", START.isoformat(),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None  # noqa: S101 - it was asked for

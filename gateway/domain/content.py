@@ -215,7 +215,7 @@ _CODE = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 _URL = re.compile(r"https://[!#$%&'()*+,./0-9:;=?@A-Z_a-z~-]+")
 # What phones and messengers turn into a link of their own accord: addresses, mentions, hashtags and commands.
 _LINK = re.compile(
-    r"[a-z][a-z0-9+.-]*://|\bwww\.|(?<!\w)[@#/][^\W\d]|\b[\w-]+\.[a-z]{2,}/"
+    r"[a-z][a-z0-9+.-]*://|\bwww\.|(?<!\w)[@#][^\W\d]|(?<![\w/<>])/[^\W\d]|\b[\w-]+\.[a-z]{2,}/"
     r"|\b[\w-]+\.(?:app|at|be|biz|by|ch|cc|co|com|de|dev|edu|eu|fr|gg|gl|gov|info|io|is|it|link|ly|me|mobi|net|nl|online"
     r"|org|pl|ru|shop|site|to|top|tr|tv|ua|uk|us|xyz)\b",
     re.IGNORECASE,

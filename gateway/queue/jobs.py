@@ -6,7 +6,9 @@ maintenance, so nothing outside this room and ``workers`` knows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -18,6 +20,7 @@ from gateway import telemetry
 from gateway.domain.model import Lane
 
 CHUNK = 100  # ids a job
+_STRIKES = 1000  # kept while nobody listens
 DELIVER = "deliver"  # name of the task in workers.tasks
 log = telemetry.log()
 
@@ -45,6 +48,10 @@ class Doorbell(Protocol):
         """Ring for (delivery id, lane) pairs."""
         ...
 
+    async def wait(self, lane: Lane | str, *, at_most_s: float) -> None:
+        """Return when somebody has rung for a lane, or after ``at_most_s``. Raises RedisError while Redis is away."""
+        ...
+
     async def depth(self, lane: Lane | str) -> int | None:
         """Return the number of waiting jobs of a lane, None if nobody can tell."""
         ...
@@ -59,24 +66,50 @@ class Doorbell(Protocol):
 
 
 class ArqDoorbell:
-    """The doorbell on arq: a server, or fakeredis inside the process."""
+    """The doorbell on arq: a server, or fakeredis inside the process.
 
-    def __init__(self, pool: ArqRedis, *, new_id: Any) -> None:
-        """Keep the pool. ``new_id``: makes a fresh job id for every ring (arq drops a repeated one silently)."""
+    Beside each job it rings a bell that workers wait at, so that they need not poll: a list in Redis (BLPOP), an event
+    inside the process.
+    """
+
+    def __init__(self, pool: ArqRedis, *, new_id: Callable[[], str], local: bool) -> None:
+        """Keep the pool. ``new_id``: a fresh job id for every ring, because arq drops a repeated one silently."""
         self.pool = pool
         self._new_id = new_id
+        self._events = {str(lane): asyncio.Event() for lane in Lane} if local else {}
 
     async def ring(self, rung: Iterable[tuple[str, str]]) -> None:
         """Ring once for every hundred ids of a lane."""
         lanes: dict[str, list[str]] = {}
         for delivery, lane in rung:
-            lanes.setdefault(lane, []).append(delivery)
+            lanes.setdefault(str(lane), []).append(delivery)
         try:
             for lane, ids in lanes.items():
                 for chunk in _chunks(ids):
                     await self.pool.enqueue_job(DELIVER, chunk, _job_id=self._new_id(), _queue_name=queue_name(lane))
+                await self._strike(lane)
         except (RedisError, OSError) as exc:
             log.warning("doorbell.failed", error=type(exc).__name__)
+
+    async def _strike(self, lane: str) -> None:
+        if lane in self._events:
+            self._events[lane].set()
+            return
+        async with self.pool.pipeline(transaction=False) as pipe:
+            pipe.lpush(_bell(lane), b"1")
+            pipe.ltrim(_bell(lane), 0, _STRIKES)
+            await pipe.execute()
+
+    async def wait(self, lane: Lane | str, *, at_most_s: float) -> None:
+        """Wait at the bell of a lane."""
+        event = self._events.get(str(lane))
+        if event is None:
+            popped: Any = self.pool.blpop([_bell(lane)], timeout=at_most_s)  # type: ignore[arg-type] # Redis takes fractions
+            await popped
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), at_most_s)
+        event.clear()
 
     async def depth(self, lane: Lane | str) -> int | None:
         """Count the jobs that wait in a lane."""
@@ -95,6 +128,10 @@ class ArqDoorbell:
     async def close(self) -> None:
         """Close the pool."""
         await self.pool.aclose(close_connection_pool=True)
+
+
+def _bell(lane: Lane | str) -> str:
+    return f"botengang:bell:{lane}"
 
 
 def _chunks(ids: Sequence[str]) -> Iterable[list[str]]:

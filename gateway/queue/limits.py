@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from channels.kit.contract import Clock
 
 # KEYS: buckets. ARGV: now, then (seconds a token, burst) for each bucket. All or nothing; returns the wait in seconds.
+# Instants are kept to the microsecond: Lua's own tostring has 14 digits, ten of which the seconds since 1970 take.
 _TAKE = """
 local now = tonumber(ARGV[1])
 local wait = 0
@@ -26,9 +27,9 @@ for i, key in ipairs(KEYS) do
   tat[i] = stored + each
   wait = math.max(wait, tat[i] - now - each * burst)
 end
-if wait > 0 then return tostring(wait) end
+if wait > 0.000001 then return string.format('%.6f', wait) end
 for i, key in ipairs(KEYS) do
-  redis.call('SET', key, tostring(tat[i]), 'PX', math.ceil((tat[i] - now) * 1000) + 1000)
+  redis.call('SET', key, string.format('%.6f', tat[i]), 'PX', math.ceil((tat[i] - now) * 1000) + 1000)
 end
 return '0'
 """

@@ -23,6 +23,7 @@ from gateway.store.tables import (
 )
 
 _d = deliveries.c
+_RUNNING = or_(_d.state == State.SENDING.value, _d.state == State.UNCERTAIN.value)  # a call may be under way
 
 
 async def claim(
@@ -64,9 +65,9 @@ async def claimed_rows(conn: AsyncConnection, claimed: Sequence[tuple[str, int]]
     return [dict(row) for row in (await conn.execute(statement)).mappings()]
 
 
-def _still_allowed(now: datetime) -> ColumnElement[bool]:
-    """Say in SQL what must still hold at the last moment: consent, suppression, cancellation, expiry, text."""
-    standing = (
+def _standing() -> ColumnElement[bool]:
+    """Say in SQL whether the last ledger entry for the person, channel and purpose is a given consent."""
+    entry = (
         select(consents.c.given)
         .where(
             consents.c.subject == _d.subject,
@@ -78,6 +79,11 @@ def _still_allowed(now: datetime) -> ColumnElement[bool]:
         .correlate(deliveries, notifications)
         .scalar_subquery()
     )
+    return entry.is_(True)
+
+
+def _still_allowed(now: datetime) -> ColumnElement[bool]:
+    """Say in SQL what must still hold at the last moment: consent, suppression, cancellation, expiry, text."""
     suppressed = exists().where(
         contact_points.c.id == _d.contact_point,
         suppressions.c.channel == contact_points.c.channel,
@@ -90,7 +96,7 @@ def _still_allowed(now: datetime) -> ColumnElement[bool]:
         notifications.c.id == _d.notification_id,
         notifications.c.cancelled_at.is_(None),
         notifications.c.expires_at > now,
-        standing.is_(True),
+        _standing(),
     )
     return and_(kept, ~suppressed.correlate(deliveries), approved.correlate(deliveries))
 
@@ -117,10 +123,10 @@ async def begin_sending(
 
 
 async def obstacles(conn: AsyncConnection, ids: Sequence[str], *, now: datetime) -> dict[str, str]:
-    """Return, for deliveries that were not let through, why: the first rule that no longer holds."""
+    """Return the first rule that no longer holds for each of these deliveries; one that may go is not among them."""
     statement = (
         select(_d.id, notifications.c.cancelled_at, notifications.c.expires_at, template_versions.c.state,
-               suppressions.c.reason)
+               suppressions.c.reason, _standing().label("consented"))
         .join(notifications, notifications.c.id == _d.notification_id)
         .join(template_versions, template_versions.c.id == _d.template_version)
         .outerjoin(contact_points, contact_points.c.id == _d.contact_point)
@@ -138,7 +144,7 @@ async def obstacles(conn: AsyncConnection, ids: Sequence[str], *, now: datetime)
             found[row.id] = "contact_point_suppressed"
         elif row.state not in {"approved", "replaced"}:
             found[row.id] = "template_withdrawn"
-        else:
+        elif not row.consented:
             found[row.id] = "consent_withdrawn"
     return found
 
@@ -160,9 +166,12 @@ async def siblings(conn: AsyncConnection, notification_ids: Sequence[str]) -> di
 
 
 async def change(conn: AsyncConnection, changes: Sequence[Change]) -> set[str]:
-    """Apply changes, each only if the delivery is still in the state (and claim) it expects; return those applied."""
+    """Apply changes, each only if the delivery is still in the state (and claim) it expects; return those applied.
+
+    In order of ids, so that two processes never wait for each other; several changes of one delivery keep their order.
+    """
     done: set[str] = set()
-    for one in changes:
+    for one in sorted(changes, key=lambda one: one.id):
         values: dict[str, Any] = {
             "state": one.new.value,
             "code": one.code,
@@ -182,11 +191,14 @@ async def change(conn: AsyncConnection, changes: Sequence[Change]) -> set[str]:
 
 
 async def submitted(conn: AsyncConnection, changes: Sequence[Change]) -> None:
-    """Apply many sending -> submitted changes in one round, the common case; the caller reads back what held."""
+    """Apply many submissions in one round, the common case; the caller reads back what held.
+
+    From ``uncertain`` too: the sweeper gave the call up while it was still running, and now its outcome is known.
+    """
     if changes:
         await conn.execute(
             update(deliveries)
-            .where(_d.id == bindparam("of"), _d.token == bindparam("claim"), _d.state == State.SENDING.value)
+            .where(_d.id == bindparam("of"), _d.token == bindparam("claim"), _RUNNING)
             .values(
                 state=State.SUBMITTED.value,
                 provider_id=bindparam("provider"),

@@ -34,10 +34,14 @@ async def earlier_answers(
 async def claim_keys(
     conn: AsyncConnection, rows: Sequence[Mapping[str, Any]], *, now: datetime
 ) -> set[tuple[str, str]]:
-    """Insert idempotency keys; return those that are ours now. The others belong to a request that was faster."""
+    """Insert idempotency keys; return those that are ours now. The others belong to a request that was faster.
+
+    In order of keys: two processes that were given the same batch in another order must not wait for each other.
+    """
     ours: set[tuple[str, str]] = set()
-    for start in range(0, len(rows), SLICE):
-        part = rows[start : start + SLICE]
+    ordered = sorted(rows, key=lambda row: (row["client_id"], row["key"]))
+    for start in range(0, len(ordered), SLICE):
+        part = ordered[start : start + SLICE]
         pairs = [(row["client_id"], row["key"]) for row in part]
         await conn.execute(
             delete(idempotency_keys).where(

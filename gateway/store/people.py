@@ -14,6 +14,8 @@ from gateway.store.dialect import insert_new
 from gateway.store.rows import AddressRow, Person
 from gateway.store.tables import consents, contact_points, recipients, subjects, suppressions
 
+_SLICE = 500  # rows a statement: below both databases' limit of bound values
+
 
 async def persons(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, Person]:
     """Return the known persons among these authority-wide ids, with contact points and standing consents."""
@@ -92,8 +94,9 @@ async def insert_subjects(conn: AsyncConnection, rows: Sequence[Mapping[str, Any
     """Insert links and data keys; return the recipients that were new (someone else may have been faster)."""
     if not rows:
         return set()
+    ordered = sorted(rows, key=lambda row: str(row["recipient"]))  # so that two processes never wait for each other
     done = await conn.execute(
-        insert_new(conn, subjects, list(rows), [subjects.c.recipient]).returning(subjects.c.recipient)
+        insert_new(conn, subjects, ordered, [subjects.c.recipient]).returning(subjects.c.recipient)
     )
     return set(done.scalars())
 
@@ -139,9 +142,9 @@ async def save_contact_points(
     gone: Sequence[str] = (),
 ) -> None:
     """Insert contact points that are not there yet, note verifications of known ones, delete those that are gone."""
-    if new:
-        keys = [contact_points.c.subject, contact_points.c.channel, contact_points.c.address_index]
-        await conn.execute(insert_new(conn, contact_points, list(new), keys))
+    keys = [contact_points.c.subject, contact_points.c.channel, contact_points.c.address_index]
+    for start in range(0, len(new), _SLICE):
+        await conn.execute(insert_new(conn, contact_points, new[start : start + _SLICE], keys))
     for point, at, how in verified:
         await conn.execute(
             update(contact_points).where(contact_points.c.id == point).values(verified_at=at, verified_how=how)

@@ -58,7 +58,7 @@ async def matchable(conn: AsyncConnection, *, limit: int) -> list[Mapping[str, A
             deliveries,
             and_(deliveries.c.account == receipts.c.account, deliveries.c.provider_id == receipts.c.provider_id),
         )
-        .where(receipts.c.delivery_id.is_(None))
+        .where(receipts.c.delivery_id.is_(None), receipts.c.provider_id != "")
         .order_by(receipts.c.received_at)
         .limit(limit)
     )

@@ -64,24 +64,27 @@ async def rotate(db: Database, vault: Vault, *, batch: int = 500) -> int:
     ``outstanding`` counts them. Raises NotRotated at the end when rows cannot be opened, StoreAway.
     """
     changed, broken = 0, Counter[str]()
-    steps = [_DATA_KEYS, _INBOUND, _CONTACT_POINTS]
-    if await _old_suppressions(db, vault):
-        steps.append(_SUPPRESSED)  # rows that were suppressed under an old index while the address had a new one
-    for step in steps:
-        after: tuple[Any, ...] | None = None
-        while True:
-            rows = await _next(db, step.stale(vault), step.keys, after, batch)
-            if not rows:
-                break
-            after = tuple(getattr(rows[-1], key.name) for key in step.keys)
-            async with db.write() as conn:
-                for row in rows:
-                    try:
-                        changed += await step.renew(conn, vault, row)
-                    except VaultError:
-                        broken[step.table.name] += 1
+    for step in (_DATA_KEYS, _INBOUND, _CONTACT_POINTS):
+        changed += await _run(db, vault, step, batch, broken)
+    top = await _last_point_if_needed(db, vault)
+    if top is not None:
+        changed += await _run(db, vault, _suppressions_up_to(top), batch, broken)
     if broken:
         raise NotRotated(changed, broken)
+    return changed
+
+
+async def _run(db: Database, vault: Vault, step: _Step, batch: int, broken: Counter[str]) -> int:
+    changed = 0
+    after: tuple[Any, ...] | None = None
+    while rows := await _next(db, step.stale(vault), step.keys, after, batch):
+        after = tuple(getattr(rows[-1], key.name) for key in step.keys)
+        async with db.write() as conn:
+            for row in rows:
+                try:
+                    changed += await step.renew(conn, vault, row)
+                except VaultError:
+                    broken[step.table.name] += 1
     return changed
 
 
@@ -214,10 +217,14 @@ async def _move_suppression(conn: AsyncConnection, channel: str, older: list[byt
     return (await conn.execute(delete(suppressions).where(*old))).rowcount
 
 
-async def _old_suppressions(db: Database, vault: Vault) -> bool:
+async def _last_point_if_needed(db: Database, vault: Vault) -> str | None:
+    """Return the last contact point's id when there are suppressions under an older index, or None."""
+    old = select(exists().where(_old_index(vault, suppressions.c.address_index)))
     async with db.read() as conn:
-        statement = select(exists().where(_old_index(vault, suppressions.c.address_index)))
-        return bool((await conn.execute(statement)).scalar_one())
+        if not (await conn.execute(old)).scalar_one():
+            return None
+        last: str | None = (await conn.execute(select(func.max(contact_points.c.id)))).scalar_one()
+        return last
 
 
 async def _renew_suppression(conn: AsyncConnection, vault: Vault, row: Row[Any]) -> int:
@@ -228,4 +235,9 @@ async def _renew_suppression(conn: AsyncConnection, vault: Vault, row: Row[Any])
 _DATA_KEYS = _Step(subjects, (subjects.c.subject,), _stale_data_keys, _renew_data_key)
 _INBOUND = _Step(inbound, (inbound.c.account, inbound.c.event_id), _stale_inbound, _renew_inbound)
 _CONTACT_POINTS = _Step(contact_points, (contact_points.c.id,), _stale_points, _renew_point)
-_SUPPRESSED = _Step(contact_points, (contact_points.c.id,), lambda _vault: _points(), _renew_suppression)
+
+
+def _suppressions_up_to(top: str) -> _Step:
+    """Walk all addresses, for suppressions under an older index than their address has; ``top`` makes it end."""
+    points = _points().where(contact_points.c.id <= top)
+    return _Step(contact_points, (contact_points.c.id,), lambda _vault: points, _renew_suppression)

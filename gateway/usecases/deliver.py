@@ -74,8 +74,11 @@ async def deliver(rt: Runtime, ids: Sequence[str]) -> int:
     if refused:
         await record.refuse(rt, refused)
     groups = (ready[start : start + GROUP] for start in range(0, len(ready), GROUP))
-    done = await asyncio.gather(*(_send_group(rt, group) for group in groups))
-    return sum(done)
+    done = await asyncio.gather(*(_send_group(rt, group) for group in groups), return_exceptions=True)
+    failed = [one for one in done if isinstance(one, BaseException)]
+    if failed:
+        raise failed[0]  # after all groups have ended: nothing may go on behind the caller's back
+    return sum(one for one in done if isinstance(one, int))
 
 
 def _prepare(rt: Runtime, work: Work, content: Content) -> Ready | str:
@@ -87,16 +90,19 @@ def _prepare(rt: Runtime, work: Work, content: Content) -> Ready | str:
         capabilities = account.adapter.capabilities if account else None
     if capabilities is None:
         return "account_gone"
-    if account is not None and content.klass > account.facts.ceiling:
-        return "class_not_allowed"  # the last gate (A-01): the operator may have lowered the ceiling since planning
-    if account is not None and not account.facts.released:
-        return "account_not_released"
     try:
-        return _rendered(rt, work, content, account, capabilities)
-    except BlockedByLint:
-        return "blocked_by_lint"
-    except Unsupported as exc:
+        return _barred(account, content) or _rendered(rt, work, content, account, capabilities)
+    except (BlockedByLint, Unsupported) as exc:
         return exc.code
+
+
+def _barred(account: OpenAccount | None, content: Content) -> str:
+    """Ask the last gate (A-01, A-15): the operator may have lowered the ceiling or the release since planning."""
+    if account is None:
+        return ""
+    if content.klass > account.facts.ceiling:
+        return "class_not_allowed"
+    return "" if account.facts.released else "account_not_released"
 
 
 def _rendered(

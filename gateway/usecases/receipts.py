@@ -1,7 +1,7 @@
 """Take what providers report: verify, decode, deduplicate, keep, and advance what it speaks of.
 
 Out-of-order and repeated receipts are harmless; one that matches nothing yet is kept and matched later. That somebody
-has read a message is not kept (A-23).
+has read a message is not kept (A-23), not even as one more event: it proves delivery, and is forgotten.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.store import receipts as kept
 from gateway.store.engine import Connection
 from gateway.store.rows import Change
 from gateway.usecases import inbound, record
+from gateway.usecases.grouping import Group
 from gateway.usecases.runtime import Runtime
 
 _CLASSES = {kind.default_code: kind for kind in VERDICTS}
@@ -41,18 +42,34 @@ async def take_webhook(rt: Runtime, account: str, hook: WebhookRequest) -> None:
     except Malformed:
         log.warning("webhook.malformed", account=account)
         return
-    await take(rt, account, facts)
+    if facts:
+        await rt.reports.join((account, facts))
+
+
+def open_reports(rt: Runtime) -> Group[tuple[str, Sequence[Receipt | Inbound]], None]:
+    """Return the group that webhook calls of this process join: those that come together share one commit."""
+
+    async def work(calls: Sequence[tuple[str, Sequence[Receipt | Inbound]]]) -> Sequence[None]:
+        accounts: dict[str, list[Receipt | Inbound]] = {}
+        for account, facts in calls:
+            accounts.setdefault(account, []).extend(facts)
+        for account, facts in accounts.items():
+            await take(rt, account, facts)
+        return [None] * len(calls)
+
+    return Group(work)
 
 
 async def take(rt: Runtime, account: str, facts: Sequence[Receipt | Inbound]) -> None:
     """Keep and apply what an account's provider reported, in one transaction."""
-    reports = [one for one in facts if isinstance(one, Receipt)]
+    reports = _distinct([one for one in facts if isinstance(one, Receipt)])
     words = [one for one in facts if isinstance(one, Inbound)]
+    rung: list[tuple[str, str]] = []
     async with rt.db.write() as conn:
-        rung: list[tuple[str, str]] = []
-        new = await kept.keep(conn, [_row(rt, account, one) for one in _distinct(reports)])
-        if new:
-            rung = await _apply(rt, conn, account, [one for one in _distinct(reports) if one.event_id in new])
+        new = await kept.keep(conn, [_row(rt, account, one) for one in reports if one.fact is not Fact.READ])
+        news = [one for one in reports if one.event_id in new or one.fact is Fact.READ]
+        if news:
+            rung = await _apply(rt, conn, account, news)
         if words:
             await inbound.take(rt, conn, account, words)
     await rt.doorbell.ring(rung)
@@ -69,9 +86,9 @@ def _row(rt: Runtime, account: str, one: Receipt) -> dict[str, Any]:
         "delivery_id": None,
         "key": one.key,
         "provider_id": one.provider_id,
-        "fact": (Fact.DELIVERED if one.fact is Fact.READ else one.fact).value,
+        "fact": one.fact.value,
         "error": one.error.code if one.error else None,
-        "error_class": one.error.default_code if one.error else None,
+        "error_class": nearest(one.error).default_code if one.error else None,
         "provider_code": one.error.provider_code if one.error else "",
         "at": one.at,
         "received_at": rt.clock.now(),
@@ -88,6 +105,7 @@ async def _apply(rt: Runtime, conn: Connection, account: str, reports: Sequence[
     states = {row["id"]: State(row["state"]) for row in rows}
     matches: dict[str, str] = {}
     changes: list[Change] = []
+    stopping: list[str] = []
     for one in reports:
         row = by_key.get(one.key) or by_provider.get(one.provider_id)
         if row is None:
@@ -100,11 +118,12 @@ async def _apply(rt: Runtime, conn: Connection, account: str, reports: Sequence[
         states[row["id"]] = new
         changes.append(_change(rt, row, old, new, one))
         if one.error is not None:
+            stopping += [row["id"]] if record.stops(one.error) else []
             await _consequences(rt, conn, row, one.error, account)
     await kept.assign(conn, account, matches)
     if changes:
         log.info("callback.matched", account=account, count=len(changes))
-    return await record.apply_within(rt, conn, changes)
+    return await record.apply_within(rt, conn, changes, stop=stopping)
 
 
 def _change(rt: Runtime, row: Mapping[str, Any], old: State, new: State, one: Receipt) -> Change:
@@ -126,6 +145,11 @@ async def _consequences(
     await record.consequences(
         rt, conn, error, subject=row["subject"], channel=row["channel"], indexes=indexes, actor=f"account:{account}"
     )
+
+
+def nearest(error: ChannelError) -> type[ChannelError]:
+    """Return the class of ours that ``error`` is one of: a third party's own subclass means what its base means."""
+    return next(kind for kind in type(error).__mro__ if kind in VERDICTS)
 
 
 async def match_late(rt: Runtime, pairs: Sequence[tuple[str, str]]) -> None:

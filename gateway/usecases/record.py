@@ -43,13 +43,20 @@ async def called(rt: Runtime, calls: Sequence[Called]) -> None:
         held = [one for one in taken if now_at.get(one.id) is State.SUBMITTED]
         await deliveries.late_provider_ids(conn, [one for one in taken if now_at.get(one.id) is not State.SUBMITTED])
         await _note(conn, [*held, *(one for one in others if one.id in applied)])
-        rung = await settle(rt, conn, family, stop={one.id for one in others if one.code in _STOPPING})
+        rung = await settle(rt, conn, family, stop=_stopping(calls))
         await _simulated_receipts(rt, conn, calls)
     _count(calls)
     await rt.doorbell.ring(rung)
 
 
-_STOPPING = frozenset({"content_refused"})
+def _stopping(calls: Iterable[Called]) -> set[str]:
+    """Return the deliveries after which no fall-back may say the same."""
+    return {one.work.id for one in calls if one.error is not None and stops(one.error)}
+
+
+def stops(error: ChannelError) -> bool:
+    """Tell whether ``error`` is about the text itself, so that no other channel shall carry it either."""
+    return verdict(error).step is Step.STOP
 
 
 def _after(rt: Runtime, one: Called) -> Change:
@@ -70,7 +77,7 @@ def _after(rt: Runtime, one: Called) -> Change:
     if ruling.step in {Step.RETRY, Step.WAIT}:
         due = next_try(one.error, work.tries + tried, now=now, expires_at=work.expires_at, jitter=rt.dice())
         if due is None:
-            return Change(**base, new=State.FAILED, code=one.error.code, tried=tried)
+            return Change(**base, new=State.FAILED, code="gave_up", tried=tried)
         return Change(
             **base, new=State.QUEUED, code=one.error.code, due_at=due, tried=tried, event=f"retry_{ruling.step.value}"
         )
@@ -126,11 +133,17 @@ async def consequences(
 
 
 async def settle(
-    rt: Runtime, conn: Connection, family: Mapping[str, Sequence[Sibling]], *, stop: Iterable[str] = ()
+    rt: Runtime,
+    conn: Connection,
+    family: Mapping[str, Sequence[Sibling]],
+    *,
+    stop: Iterable[str] = (),
+    stop_code: str = "stopped_content",
 ) -> list[tuple[str, str]]:
     """Promote the next fall-back where a delivery ended without success, end the ones not needed, derive outcomes.
 
-    ``stop``: deliveries after which no fall-back may say the same. Returns (id, lane) of what is due now.
+    ``stop``: deliveries after which no fall-back may say the same, ``stop_code``: why. Returns (id, lane) of what is
+    due now.
     """
     now = rt.clock.now()
     stopped = set(stop)
@@ -144,7 +157,7 @@ async def settle(
         if any(one.state is State.DELIVERED for one in active):
             ended += [_skip(one, "not_needed", now) for one in waiting]
         elif any(one.id in stopped for one in active):
-            ended += [_skip(one, "stopped_content", now) for one in waiting]
+            ended += [_skip(one, stop_code, now) for one in waiting]
         elif all(one.state in ENDS for one in active):
             next_up.append(waiting[0].id)
         elif any(_final(rt, one) for one in active):
@@ -186,22 +199,29 @@ async def _note(conn: Connection, changes: Iterable[Change]) -> None:
     )
 
 
-async def apply(rt: Runtime, changes: Sequence[Change], *, stop: Iterable[str] = ()) -> None:
+async def apply(
+    rt: Runtime, changes: Sequence[Change], *, stop: Iterable[str] = (), stop_code: str = "stopped_content"
+) -> None:
     """Apply changes that are no provider's answer, in a transaction of their own, with all that follows from them."""
     async with rt.db.write() as conn:
-        rung = await apply_within(rt, conn, changes, stop=stop)
+        rung = await apply_within(rt, conn, changes, stop=stop, stop_code=stop_code)
     await rt.doorbell.ring(rung)
 
 
 async def apply_within(
-    rt: Runtime, conn: Connection, changes: Sequence[Change], *, stop: Iterable[str] = ()
+    rt: Runtime,
+    conn: Connection,
+    changes: Sequence[Change],
+    *,
+    stop: Iterable[str] = (),
+    stop_code: str = "stopped_content",
 ) -> list[tuple[str, str]]:
     """Apply changes within the caller's transaction; return what to ring for after its commit."""
     applied = await deliveries.change(conn, changes)
     done = [one for one in changes if one.id in applied]
     await _note(conn, done)
     family = await deliveries.siblings(conn, list({one.notification_id for one in done}))
-    return await settle(rt, conn, family, stop=stop)
+    return await settle(rt, conn, family, stop=stop, stop_code=stop_code)
 
 
 async def refuse(rt: Runtime, refused: Sequence[tuple[Work, str]]) -> None:
@@ -221,13 +241,17 @@ async def put_back(rt: Runtime, waiting: Sequence[tuple[Work, float]]) -> None:
 
 
 async def stopped(rt: Runtime, works: Sequence[Work]) -> None:
-    """End deliveries that were not let through at the last moment, each with the rule that no longer holds."""
+    """End deliveries that were not let through at the last moment, each with the rule that no longer holds.
+
+    Where every rule holds, the lease was too short for the call: back to the queue, if the claim is still ours.
+    """
     now = rt.clock.now()
     async with rt.db.read() as conn:
         why = await deliveries.obstacles(conn, [one.id for one in works], now=now)
     ends = {"cancelled": State.CANCELLED, "expired": State.EXPIRED}
     changes = [_claimed(one, ends.get(why[one.id], State.SKIPPED), why[one.id], now) for one in works if one.id in why]
-    await apply(rt, changes)
+    late = [_claimed(one, State.QUEUED, "lease_lapsed", now, due_at=now) for one in works if one.id not in why]
+    await apply(rt, [*changes, *late])
 
 
 async def close_gone(rt: Runtime, gone: Iterable[tuple[str, int]]) -> None:

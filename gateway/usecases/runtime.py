@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from channels.kit.contract import Adapter, Capabilities, Clock
+from channels.kit.contract import Adapter, Capabilities, Clock, Inbound, Receipt
 from gateway.domain.content import Content
 from gateway.domain.errors import CallerError
 from gateway.domain.model import Account
@@ -107,6 +107,7 @@ class Runtime:
     group: Group[tuple[Caller, Posted], Accepted | CallerError] = field(
         init=False
     )  # single requests of this process, sharing commits
+    reports: Group[tuple[str, Sequence[Receipt | Inbound]], None] = field(init=False)  # webhook calls, the same
 
     @property
     def facts(self) -> Sequence[Account]:

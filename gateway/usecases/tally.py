@@ -26,15 +26,15 @@ class Tally:
     open: int = field(default=0)
 
 
-async def tally(rt: Runtime, client: str) -> Tally:
-    """Count the notifications of a client by name. Raises NotFound."""
+async def tally(rt: Runtime, client: str, *, skips_too: bool = True) -> Tally:
+    """Count the notifications of a client by name; ``skips_too``: read every plan's skips as well. Raises NotFound."""
     async with rt.db.read() as conn:
         row = await keys.client_by_name(conn, client)
         if row is None:
             raise NotFound("There is no client of this name.")
         outcomes = await tallies.outcomes(conn, row.id)
         cells = await tallies.by_channel(conn, row.id)
-        skips = await tallies.skips(conn, row.id)
+        skips = await tallies.skips(conn, row.id) if skips_too else {}
         taken = await tallies.provider_calls(conn, row.id)
     channels: dict[str, dict[str, int]] = {}
     reasons: dict[str, int] = {}

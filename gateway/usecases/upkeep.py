@@ -74,8 +74,10 @@ async def _uncertain(rt: Runtime, now: datetime) -> int:
         if at_deadline(contents[row["template_version"]].policy, fallback=False) is Step.RETRY:
             changes.append(_change(row, State.UNCERTAIN, State.QUEUED, now, code="uncertain", due_at=now))
         else:
-            changes.append(_change(row, State.UNCERTAIN, State.FAILED, now, code="uncertain"))
-    await _apply(rt, changes, stop=[row["id"] for row in rows])
+            changes.append(_change(row, State.UNCERTAIN, State.FAILED, now, code="unconfirmed"))
+    await record.apply(
+        rt, changes, stop=[one.id for one in changes if one.new is State.FAILED], stop_code="unconfirmed"
+    )
     return len(rows)
 
 
@@ -114,9 +116,9 @@ def _change(
     )
 
 
-async def _apply(rt: Runtime, changes: Sequence[Change], *, stop: Sequence[str] = ()) -> None:
+async def _apply(rt: Runtime, changes: Sequence[Change]) -> None:
     if changes:
-        await record.apply(rt, changes, stop=stop)
+        await record.apply(rt, changes)
 
 
 async def ring_due(rt: Runtime, now: datetime) -> int:

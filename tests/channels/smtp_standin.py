@@ -27,7 +27,7 @@ DROP, RESET, HANG, HALF, DRIBBLE = "<drop>", "<reset>", "<hang>", "<half>", "<dr
 SCRIPTS: dict[Act, dict[str, str]] = {
     Act.RESET: {"dot": RESET},
     Act.EMPTY: {"dot": DROP},
-    Act.HANG: {"dot": HANG},
+    Act.HANG: {"dot": HANG, "noop": HANG},
     Act.DRIBBLE: {"dot": DRIBBLE},
     Act.HALF: {"dot": HALF},
     Act.GARBAGE: {"dot": "was? nein"},

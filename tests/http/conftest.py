@@ -1,4 +1,4 @@
-"""A gateway for HTTP tests: a real Runtime on both databases, approved texts, a key, and a client that speaks HTTP to it.
+"""A gateway for HTTP tests: a real Runtime on both databases, approved texts, and clients with keys.
 
 No worker runs here: what is accepted stays in the tables.
 """
@@ -16,32 +16,35 @@ import pytest_asyncio
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from channels.email_smtp import EmailSmtp
-from channels.kit.contract import Adapter, Confidentiality
-from channels.memory import Memory
-from channels.sms_twilio import SmsTwilio
-from channels.telegram_bot import TelegramBot
-from channels.whatsapp_twilio import WhatsappTwilio
-from gateway.domain.model import Account
-from gateway.egress import Http
+from gateway import bootstrap
 from gateway.http.app import create_app
-from gateway.queue.jobs import ArqDoorbell, embedded_pool
-from gateway.queue.limits import LocalBuckets
 from gateway.render.catalogue import read_folder
-from gateway.render.render import Letterhead, Renderer
+from gateway.settings import Settings
 from gateway.store.engine import Database
 from gateway.store.tables import metadata
-from gateway.store.vault import Vault
 from gateway.usecases import access, templates
-from gateway.usecases.accept import open_group
-from gateway.usecases.runtime import Ids, OpenAccount, Policy, Runtime
+from gateway.usecases.runtime import Runtime
 from tests.support.clock import ManualClock
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 APPROVED = ("termin_erinnerung", "termin_hinweis", "dienst_hinweis")
 BASE = "https://boten.example"
 LINK = {"link": "https://info.mtk.example/n/k3Vq8ZtA"}
-INSTALLED: tuple[type[Adapter], ...] = (EmailSmtp, SmsTwilio, TelegramBot, WhatsappTwilio, Memory)
+RELEASE = {
+    "provider": "Example",
+    "contract_on": "2026-09-01",
+    "notified_on": "2026-09-15",
+    "region": "DE",
+    "approved_by": "data protection officer",
+    "review_by": "2030-01-01",
+}
+TWILIO = {"account_sid": "AC" + "0" * 32, "auth_token": "token", "sender": "+4915550100000"}
+ACCOUNTS: Mapping[str, Any] = {
+    "mail": {"adapter": "email_smtp", "release": RELEASE, "host": "127.0.0.1", "sender": "bote@example.org"},
+    "sms": {"adapter": "sms_twilio", "release": RELEASE, **TWILIO},
+    "memory": {"adapter": "memory", "release": RELEASE},
+}
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 CONSENT = {
     "text_version": "dienst-2026-10",
     "text_hash": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf",
@@ -70,52 +73,31 @@ def notification(recipient: str = "P-1", **more: Any) -> dict[str, Any]:
     return {"template": "termin_hinweis", "recipient": {"id": recipient}, "variables": LINK} | more
 
 
-def _adapters(http: Http, clock: ManualClock) -> dict[str, Adapter]:
-    twilio = {"account_sid": "AC" + "0" * 32, "auth_token": "token", "sender": "+4915550100000"}
-    options: dict[str, tuple[type[Any], dict[str, Any]]] = {
-        "mail": (EmailSmtp, {"host": "127.0.0.1", "sender": "bote@example.org"}),
-        "sms": (SmsTwilio, twilio),
-        "memory": (Memory, {}),
-    }
-    return {name: kind(kind.Options(**given), http=http, clock=clock) for name, (kind, given) in options.items()}
-
-
-def _account(name: str, adapter: Adapter) -> OpenAccount:
-    return OpenAccount(facts=Account(name, adapter.capabilities.channel, Confidentiality.K2), adapter=adapter)
+@pytest.fixture
+def public_url() -> str:
+    """Return the public address; a test module may replace it."""
+    return BASE
 
 
 @pytest.fixture
-def policy() -> Policy:
-    """The part of the settings that verbs act on; a test module may replace it."""
-    return Policy(public_url=BASE, portal_url=f"{BASE}/portal", client_per_s=1000.0)
+def limits() -> Mapping[str, float]:
+    """Return settings that a test module may replace."""
+    return {"client_per_s": 1000.0}
+
+
+@pytest.fixture
+def settings(db: Database, database_url: str, tmp_path: Path, public_url: str, limits: Mapping[str, Any]) -> Settings:
+    """Make settings with accounts for e-mail, SMS and memory, over the database of this test."""
+    url = database_url.replace(f"{db.dialect}:", f"{DRIVERS[db.dialect]}:", 1)
+    return Settings(
+        profile="test", data_dir=tmp_path / "var", database_url=url, accounts=ACCOUNTS, public_url=public_url, **limits
+    )
 
 
 @pytest_asyncio.fixture
-async def rt(db: Database, vault: Vault, clock: ManualClock, policy: Policy) -> AsyncIterator[Runtime]:
-    """An open Runtime with accounts for e-mail, SMS and memory, and three approved texts."""
-    async with AsyncExitStack() as stack:
-        http, ids = Http(), Ids(clock)
-        stack.push_async_callback(http.close)
-        adapters = _adapters(http, clock)
-        for adapter in adapters.values():
-            stack.push_async_callback(adapter.close)
-        doorbell = ArqDoorbell(embedded_pool(), new_id=ids.new)
-        stack.push_async_callback(doorbell.close)
-        opened = Runtime(
-            db=db,
-            vault=vault,
-            doorbell=doorbell,
-            buckets=LocalBuckets(clock),
-            renderer=Renderer(Letterhead("Kreis", BASE, BASE, BASE, BASE)),
-            clock=clock,
-            ids=ids,
-            dice=lambda: 0.5,
-            policy=policy,
-            accounts={name: _account(name, adapter) for name, adapter in adapters.items()},
-            kinds={kind.capabilities.channel: kind.capabilities for kind in INSTALLED},
-        )
-        opened.group = open_group(opened)
-        stack.push_async_callback(opened.group.close)
+async def rt(settings: Settings, clock: ManualClock) -> AsyncIterator[Runtime]:
+    """Lend an open Runtime with three approved texts."""
+    async with bootstrap.open(settings, clock=clock) as opened:
         known = read_folder(TEMPLATES)
         await templates.push(opened, [known[key] for key in APPROVED], author="author")
         for key in APPROVED:
@@ -125,13 +107,13 @@ async def rt(db: Database, vault: Vault, clock: ManualClock, policy: Policy) -> 
 
 @pytest.fixture
 def app(rt: Runtime) -> FastAPI:
-    """The HTTP program."""
+    """Build the HTTP program."""
     return create_app(rt)
 
 
 @pytest_asyncio.fixture
 async def make_client(app: FastAPI, rt: Runtime) -> AsyncIterator[MakeClient]:
-    """Make HTTP clients with a key each: ``await make_client("portal", scopes=[…], test=True)``."""
+    """Lend HTTP clients with a key each; name, scopes and test as ``access.create_key`` takes them."""
     async with AsyncExitStack() as stack:
 
         async def made(name: str = "portal", **given: Any) -> httpx.AsyncClient:
@@ -145,7 +127,7 @@ async def make_client(app: FastAPI, rt: Runtime) -> AsyncIterator[MakeClient]:
 
 @pytest_asyncio.fixture
 async def client(make_client: MakeClient) -> httpx.AsyncClient:
-    """A client with a live key and every scope."""
+    """Lend a client with a live key and every scope."""
     return await make_client()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from gateway.store.engine import Database
 from gateway.store.tables import metadata
 from gateway.store.vault import Vault
+from tests.support import databases
 from tests.support.seeds import person, seed
 
 PEOPLE = [person(number) for number in range(8)]
@@ -44,15 +46,17 @@ async def test_a_dump_holds_no_address_and_no_variable(db: Database, vault: Vaul
         assert not [form for form in _disguises(text) if form in dump], text
 
 
+def _files(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.glob("store-*"))
+
+
 async def test_the_sqlite_files_hold_no_address_and_no_variable(sqlite_template: Path, tmp_path: Path, vault: Vault):
     """Nor does the file itself, its write-ahead log included."""
-    path = tmp_path / "store.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    db = await Database.open(f"sqlite:///{path}")
+    db = await Database.open(databases.sqlite_copy(sqlite_template, tmp_path))
     async with db.write() as conn:
         for one in PEOPLE:
             await seed(conn, vault, one, suppressed=True)
-    dump = b"".join(file.read_bytes() for file in tmp_path.glob("store.db*"))
+    dump = await asyncio.to_thread(_files, tmp_path)  # before closing, which removes the log
     await db.close()
     assert PEOPLE[0].recipient.encode() in dump
     for text in CLEAR:

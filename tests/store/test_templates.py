@@ -13,16 +13,16 @@ from gateway.store.templates import VersionRow
 from tests.support.clock import START
 
 
-async def _draft(db: Database, id: str, key: str = "postfach_neu", number: int | None = None) -> VersionRow:
+async def _draft(db: Database, name: str, key: str = "postfach_neu", number: int | None = None) -> VersionRow:
     async with db.write() as conn:
         return await templates.insert_version(
-            conn, id=id, key=key, content="text", content_hash="hash", author="anna", now=START, number=number
+            conn, id=name, key=key, content="text", content_hash="hash", author="anna", now=START, number=number
         )
 
 
-async def _approve(db: Database, id: str, approver: str = "bert") -> VersionRow:
+async def _approve(db: Database, name: str, approver: str = "bert") -> VersionRow:
     async with db.write() as conn:
-        return await templates.approve(conn, id, approver=approver, now=START)
+        return await templates.approve(conn, name, approver=approver, now=START)
 
 
 async def _states(db: Database) -> dict[str, str]:
@@ -57,9 +57,9 @@ async def test_a_taken_number_is_a_conflict(db: Database):
 
 async def test_an_approval_replaces_the_one_before(db: Database):
     """Approving a second version makes the first one ``replaced``; other keys are not touched."""
-    for id, key in (("a1", "a"), ("a2", "a"), ("b1", "b")):
-        await _draft(db, id, key)
-        done = await _approve(db, id)
+    for name, key in (("a1", "a"), ("a2", "a"), ("b1", "b")):
+        await _draft(db, name, key)
+        done = await _approve(db, name)
         assert (done.state, done.approver, done.approved_at) == ("approved", "bert", START)
     assert await _states(db) == {"a1": "replaced", "a2": "approved", "b1": "approved"}
     async with db.read() as conn:
@@ -101,7 +101,7 @@ async def test_a_withdrawn_version_is_out_of_use(db: Database):
         assert (await templates.withdraw(conn, "v1")).state == "withdrawn"
     async with db.read() as conn:
         assert await templates.approved(conn) == []
-    for act in (templates.withdraw, lambda conn, id: templates.approve(conn, id, approver="bert", now=START)):
+    for act in (templates.withdraw, lambda conn, name: templates.approve(conn, name, approver="bert", now=START)):
         with pytest.raises(Conflict):
             async with db.write() as conn:
                 await act(conn, "v1")

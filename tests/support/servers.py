@@ -84,6 +84,10 @@ class RedisServer:
         """Empty all its databases; start it when a test left it down."""
         if self._process is None or self._process.poll() is not None:
             self.start()
+        self.flush_running()
+
+    def flush_running(self) -> None:
+        """Empty all its databases. Raises OSError when it is down."""
         if not self._ask(b"*1\r\n$8\r\nFLUSHALL\r\n").startswith(b"+OK"):
             raise RuntimeError("the Redis of the tests does not empty itself")
 

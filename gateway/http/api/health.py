@@ -14,6 +14,7 @@ from gateway.usecases import upkeep
 router = APIRouter(tags=["Health"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get(
     "/livez",
     summary="Is the process alive?",
@@ -24,6 +25,7 @@ async def livez() -> Response:
     return results.json({"ok": True})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Can the process work?",

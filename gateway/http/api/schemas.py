@@ -149,8 +149,8 @@ class RecipientItem(RecipientBody):
 class NotificationBody(Body):
     """A request to tell one recipient one thing."""
 
-    template: TemplateKey
-    recipient: RecipientOfNotification
+    template: TemplateKey = Field(description="What to say; `GET /v1/templates` lists them.")
+    recipient: RecipientOfNotification = Field(description="The `id` alone, or with what is new about the person.")
     variables: dict[VariableName, Value] = Field(
         default_factory=dict,
         max_length=50,
@@ -158,10 +158,14 @@ class NotificationBody(Body):
         examples=[{"link": "https://info.mtk.example/n/k3Vq8ZtA"}],
     )
     reference: Line | None = Field(None, description="Yours, for searching; no personal data.", examples=["Vorgang-77"])
-    send_at: Moment | None = Field(None, description="Not before.")
-    expires_at: Moment | None = Field(None, description="Not after.")
-    channels: Channels | None = Field(None, description="Only these.")
-    priority: Annotated[Lane, Field(strict=False)] | None = None
+    send_at: Moment | None = Field(None, description="Not before this time; at once, if left out.")
+    expires_at: Moment | None = Field(
+        None, description="Of no use after this time; the gateway's own limit holds if left out."
+    )
+    channels: Channels | None = Field(None, description="Use only these channels.")
+    priority: Annotated[Lane, Field(strict=False)] | None = Field(
+        None, description="How urgent it is; the template's own urgency holds if left out."
+    )
 
     def posted(self, idempotency_key: str = "") -> Posted:
         """Return the verb's shape; the key itself is no part of the compared body."""

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from starlette.responses import RedirectResponse, Response
 
-from gateway.domain.errors import NotFound
+from gateway.domain.errors import Fault, NotFound
 from gateway.http import openapi, problems
 from gateway.http.guards import Rt
 from gateway.http.reference.schemas import Reader
@@ -28,6 +28,7 @@ _PAGE_HEADERS = {
     "frame-ancestors 'none'",
     "Cache-Control": "public, max-age=300",
 }
+_EXAMPLES = {"invalid": [Fault("/recipient/id", "missing", "This field is required.")]}
 _views = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE),
     autoescape=True,
@@ -76,7 +77,7 @@ async def one_problem(code: Annotated[str, InPath(max_length=100)]) -> Response:
     if code not in problems.KINDS:
         raise NotFound("There is no such problem. `/problems` lists all of them.")
     kind = problems.KINDS[code]
-    return _page("problem.html", kind=kind, example=problems.document(kind))
+    return _page("problem.html", kind=kind, example=problems.document(kind, faults=_EXAMPLES.get(code, ())))
 
 
 def _page(view: str, **told: Any) -> Response:
@@ -110,7 +111,7 @@ def _operation(reader: Reader, path: str, method: str, told: Mapping[str, Any]) 
         "body": reader.fields(schema) if schema else [],
         "body_example": reader.example(schema) if schema else None,
         "answers": [one for one in answers if one["status"] < "400"],
-        "problems": [kind for one in answers if one["status"] >= "400" for kind in one["kinds"]],
+        "problems": sorted((kind for one in answers for kind in one["kinds"]), key=lambda kind: kind.status),
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 Schema = Mapping[str, Any]
 _MAX_DEPTH = 6
 _LIMITS = (
-    ("minLength", "at least {} characters"),
     ("maxLength", "at most {} characters"),
     ("minimum", "at least {}"),
     ("maximum", "at most {}"),

@@ -17,6 +17,7 @@ TO = "Amira@Post.example"
 
 
 def mail(key: str = "k1.attempt0") -> EmailMessage:
+    """Return a mail with both parts under a key."""
     message = EmailMessage()
     message["From"] = "Kreis <info@kreis.example>"
     message["To"] = TO
@@ -28,6 +29,7 @@ def mail(key: str = "k1.attempt0") -> EmailMessage:
 
 
 def relay(sandbox: Sandbox, **changes: Any) -> aiosmtplib.SMTP:
+    """Return a client with everything it needs, and changes to that."""
     facts = sandbox.facts
     options = {
         "hostname": facts.smtp_host,
@@ -64,8 +66,6 @@ async def test_the_certificate_is_good_for_localhost_too(sandbox: Sandbox) -> No
     """Host names are checked, and both 127.0.0.1 and localhost are in the certificate; another name is not."""
     context = ssl.create_default_context(cafile=sandbox.facts.ca_file)
     for name, good in (("localhost", True), ("mail.example", False)):
-        sock = (await asyncio.open_connection(sandbox.facts.smtp_host, sandbox.facts.smtp_port))[1]
-        sock.close()
         smtp = relay(sandbox, hostname="127.0.0.1", start_tls=False, username=None, password=None)
         await smtp.connect()
         if good:
@@ -81,7 +81,7 @@ async def test_nothing_goes_without_starttls(sandbox: Sandbox) -> None:
     async with relay(sandbox, start_tls=False, username=None, password=None) as smtp:
         with pytest.raises(aiosmtplib.SMTPSenderRefused) as refused:
             await smtp.mail("a@kreis.example")
-        assert refused.value.code == 530
+        assert (refused.value.code, "STARTTLS" in refused.value.message) == (530, True)
         assert not smtp.supports_extension("auth")
 
 
@@ -177,7 +177,7 @@ async def test_pipelined_commands_are_answered_in_order(sandbox: Sandbox) -> Non
     await writer.start_tls(ssl.create_default_context(cafile=facts.ca_file), server_hostname="localhost")
     login = base64.b64encode(f"\0{facts.smtp_user}\0{facts.smtp_password}".encode())
     writer.write(b"EHLO x\r\n")
-    announced = []
+    announced: list[bytes] = []
     while not announced or not announced[-1].startswith(b"250 "):
         announced.append(await reader.readline())
     writer.write(b"AUTH PLAIN " + login + b"\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n")

@@ -1,4 +1,4 @@
-"""Notifications over HTTP, on both databases: accepted once, found by their owner only, and never in the way of others."""
+"""Notifications over HTTP, on both databases: accepted once, and found by their owner only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def key(value: str) -> dict[str, str]:
 
 @pytest.fixture
 async def known(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """A client whose recipient P-1 can be reached."""
+    """Give a client whose recipient P-1 can be reached."""
     assert (await client.put("/v1/recipients/P-1", json=person())).status_code == 200
     return client
 
@@ -129,7 +129,8 @@ async def test_a_notification_is_looked_up_by_its_owner_only(known: httpx.AsyncC
     """The owner sees plan and timeline; another client gets the same 404 as for an id that does not exist."""
     ident = (await known.post(PATH, json=notification(reference="Vorgang-77"), headers=key("k1"))).json()["id"]
     seen = answers.Notification.model_validate_json((await known.get(f"{PATH}/{ident}")).content)
-    assert (seen.reference, seen.template, seen.recipient.id, seen.test) == ("Vorgang-77", "termin_hinweis", "P-1", False)
+    assert (seen.reference, seen.template, seen.recipient.id) == ("Vorgang-77", "termin_hinweis", "P-1")
+    assert seen.test is False
     assert seen.created_at == START
     assert [one.event for one in seen.timeline] == ["accepted"]
     assert [one.standby for one in seen.deliveries] == [False, True]
@@ -197,13 +198,11 @@ async def test_a_search_narrows(known: httpx.AsyncClient, make_client: MakeClien
     assert list(found.values()) == [1, 3, 0, 1, 0, 0], found
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "state=sent", "reference=%00", "template=A", "after=%0a"]
-)
-async def test_a_wrong_query_names_its_parameter(client: httpx.AsyncClient, query: str):
+async def test_a_wrong_query_names_its_parameter(client: httpx.AsyncClient):
     """A query outside its limits is 422 and names the parameter, not the value."""
-    told = problem(await client.get(f"{PATH}?{query}"), 422, "invalid")
-    assert [one["parameter"] for one in told["errors"]] == [query.partition("=")[0]]
+    for query in ("limit=0", "limit=201", "limit=x", "state=sent", "reference=%00", "template=A", "after=%0a"):
+        told = problem(await client.get(f"{PATH}?{query}"), 422, "invalid")
+        assert [one["parameter"] for one in told["errors"]] == [query.partition("=")[0]]
 
 
 async def test_a_preview_stores_nothing(known: httpx.AsyncClient, rt: Runtime):

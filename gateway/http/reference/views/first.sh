@@ -2,7 +2,7 @@ export BOTENGANG_KEY=…   # the key, as it was shown
 
 curl {{ base }}/v1/notifications \
   -H "Authorization: Bearer $BOTENGANG_KEY" \
-  -H "Idempotency-Key: $(uuidgen)" \
+  -H "Idempotency-Key: my-first-message" \
   -H "Content-Type: application/json" \
   -d '{
     "template": "termin_hinweis",
