@@ -27,8 +27,10 @@ from gateway.queue.jobs import ArqDoorbell, embedded_pool, server_pool
 from gateway.queue.limits import Buckets, LocalBuckets, Rate, SharedBuckets
 from gateway.render.render import Letterhead, Renderer
 from gateway.settings import AccountSettings, Settings, SettingsInvalid
+from gateway.store import tallies
 from gateway.store.engine import Database
 from gateway.store.keyring import KeyRing
+from gateway.store.migrate import migrate
 from gateway.store.vault import Vault
 from gateway.usecases.accept import open_group
 from gateway.usecases.receipts import open_reports
@@ -61,7 +63,7 @@ class SystemClock:
 @contextmanager
 def embedded_lock(settings: Settings) -> Iterator[None]:
     """Hold the data folder for this process; the embedded mode is for one process at a time. Raises AlreadyRunning."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = settings.data_dir / "botengang.lock"
     with path.open("a+") as file:
         try:
@@ -85,7 +87,7 @@ def open_vault(settings: Settings) -> Vault:
     if not path.exists():
         if not settings.embedded:
             raise SettingsInvalid(
-                [f"GATEWAY_KEYRING_FILE: there is no key ring at {path}; `botengang keys ring` makes one"]
+                [f"GATEWAY_KEYRING_FILE: there is no key ring at {path}; bring its copy back, or `botengang keys ring`"]
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         return Vault(KeyRing.create(path))
@@ -122,6 +124,7 @@ async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterat
             ids=ids,
             dice=random.SystemRandom().random,
             policy=_policy(settings),
+            pages=_letterhead(settings),
             accounts=accounts,
             kinds=_kinds(settings),
         )
@@ -230,7 +233,26 @@ def _rates(limits: tuple[Limit, ...], scope: str, key: str, override: float | No
     )
 
 
+async def prepare(settings: Settings) -> Path | None:
+    """Bring the schema up to date; return the key ring's path if it had to be made.
+
+    Only an empty database gets a new ring: where rows are sealed already, a missing ring is a loss to be mended from
+    its copy, not to be papered over. Raises StoreAway.
+    """
+    db = await Database.open(settings.database, timeout_s=None)
+    try:
+        async with db.read() as conn:
+            empty = await tallies.is_empty(conn)
+        await migrate(db)
+    finally:
+        await db.close()
+    if settings.keyring.exists() or not empty:
+        return None
+    make_ring(settings.keyring)
+    return settings.keyring
+
+
 def make_ring(path: Path) -> None:
     """Make a key ring for the scaled mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     KeyRing.create(path)

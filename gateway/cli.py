@@ -117,13 +117,9 @@ def work() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database's schema up to date."""
-
-    async def done(_: Runtime) -> None:
-        return None
-
-    _with(done)
-    out.print("The schema is up to date.")
+    """Bring the database's schema up to date; an empty database also gets its key ring, if there is none."""
+    made = _run(bootstrap.prepare(_settings()))
+    out.print("The schema is up to date." + (f" Made the key ring {made}: keep a copy of it apart." if made else ""))
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The Settings tree: the only reader of the environment.
 
-Names: ``GATEWAY_`` + field, ``__`` between levels; also from ``.env``, and from files in ``GATEWAY_SECRETS_DIR`` that are
-named like the variable. An account's block holds our fields (below) and the options that its adapter checks.
+Names: ``GATEWAY_`` + field, ``__`` between levels; also from ``.env``, and from files in ``GATEWAY_SECRETS_DIR`` that
+are named like the variable. An account's block holds our fields (below) and the options that its adapter checks.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ CLIENT = "demo"
 FOLDER = Path("var/demo")
 AT_ONCE = 16  # requests in flight, like a small backend service
 PATIENCE_S = 90.0
+INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
 
 
 async def demo(catalogue: Path, *, once: bool, as_json: bool, people: int) -> int:
@@ -56,22 +57,38 @@ async def demo(catalogue: Path, *, once: bool, as_json: bool, people: int) -> in
             await stage.introduce(http, ready["http"], contents, settings.public_url)
             await _install(rt)
             errand = asyncio.create_task(_errand(rt, http, console, contents, sandbox=ready["http"], count=people))
-            asked = asyncio.create_task(stop.wait())
-            await asyncio.wait({errand, asked}, return_when=asyncio.FIRST_COMPLETED)
-            if not errand.done():
-                errand.cancel()
-                await asyncio.wait({errand})
-                return 130
-            asked.cancel()
+            if not await _first(errand, stop):
+                return INTERRUPTED
             result = errand.result()
-            addresses = {"phones": ready["http"], "API": f"{settings.public_url}/docs"}
-            summary(console, result, {} if once else addresses)
+            addresses = {} if once else await _addresses(rt, ready["http"])
+            summary(console, result, addresses)
             if as_json:
                 print(result.json(), flush=True)  # noqa: T201 - the answer for programs
             if not once:
                 console.print("It keeps running; Ctrl-C ends it.")
                 await stop.wait()
             return 0 if result.good else 1
+
+
+async def _first(errand: asyncio.Task[Result], stop: asyncio.Event) -> bool:
+    """Wait for the errand; False if somebody asked to stop before it ended."""
+    asked = asyncio.create_task(stop.wait())
+    await asyncio.wait({errand, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if errand.done():
+        return True
+    errand.cancel()
+    await asyncio.wait({errand})
+    return False
+
+
+async def _addresses(rt: Runtime, sandbox: str) -> dict[str, str]:
+    """Return where to look next, with a key to post with."""
+    return {
+        "phones": sandbox,
+        "API": f"{rt.policy.public_url}/docs",
+        "key for trying (this run only)": await access.create_key(rt, CLIENT),
+    }
 
 
 def _free_port(console: Console) -> tuple[Any, str]:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from gateway.http import openapi, refusals
 from gateway.http.api import consents, health, notifications, recipients, templates, webhooks
 from gateway.http.guards import Envelope
+from gateway.http.recipient import stop
 from gateway.http.reference import pages
 from gateway.usecases.runtime import Runtime
 
@@ -33,5 +34,6 @@ def create_app(rt: Runtime) -> FastAPI:
     for room in (webhooks, health):
         app.include_router(room.router)
     app.include_router(pages.router, include_in_schema=False)
+    app.include_router(stop.router, include_in_schema=False)
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

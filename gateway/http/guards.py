@@ -31,6 +31,8 @@ PUBLIC: Final = frozenset(
         "/problems",
         "/problems/{code}",
         "/readyz",
+        "/recipient.css",
+        "/stop/{token}",  # the token is signed; GET shows, POST acts
         "/webhooks/{account}",  # the adapter verifies the provider's signature
     }
 )

@@ -226,6 +226,7 @@ FAULTS: Mapping[str, str] = {
     "out_of_range": "The number or time lies outside what is allowed.",
     "not_one_of": "The value is not one of the allowed ones.",
     "no_time": "The text is not a date and time after RFC 3339.",
+    "name_invalid": "The name is empty, too long, or has characters that cannot be printed.",
     "no_offset": "The time has no offset from UTC.",
     "repeated": "The same value stands more than once in the list.",
     "expired": "The notification would be out of date before it may go.",

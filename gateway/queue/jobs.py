@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 from arq.connections import ArqRedis
 from fakeredis import FakeAsyncRedis, FakeServer
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from gateway import telemetry
@@ -146,7 +147,5 @@ def embedded_pool() -> ArqRedis:
 
 def server_pool(url: str) -> ArqRedis:
     """Return an arq pool on a Redis server; connects at first use, so that we start while Redis is away."""
-    pool: ArqRedis = ArqRedis.from_url(
-        url, job_serializer=pack, job_deserializer=unpack, socket_connect_timeout=2, socket_timeout=10
-    )
-    return pool
+    connections = ConnectionPool.from_url(url, socket_connect_timeout=2, socket_timeout=10)
+    return ArqRedis(connections, job_serializer=pack, job_deserializer=unpack)

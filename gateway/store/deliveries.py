@@ -212,11 +212,11 @@ async def submitted(conn: AsyncConnection, changes: Sequence[Change]) -> None:
 
 
 async def late_provider_ids(conn: AsyncConnection, changes: Sequence[Change]) -> None:
-    """Keep the provider's id of deliveries that a receipt moved on before we could record the submission."""
+    """Count the attempt, and keep the provider's id, where a receipt was faster than our record of the submission."""
     for one in changes:
         await conn.execute(
             update(deliveries)
-            .where(_d.id == one.id, _d.token == one.token, _d.provider_id.is_(None))
+            .where(_d.id == one.id, _d.token == one.token)
             .values(provider_id=one.provider_id, tries=_d.tries + one.tried)
         )
 

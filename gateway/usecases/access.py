@@ -19,6 +19,8 @@ from gateway.usecases.runtime import Runtime
 from gateway.usecases.shapes import SCOPES, Caller
 
 _PARTS = 4
+_LONGEST_NAME = 80
+_LONGEST_NAME = 80  # with "client:" in front it must fit into the audit's column
 
 
 def _unauthenticated() -> Forbidden:
@@ -56,10 +58,15 @@ async def admit(rt: Runtime, caller: Caller) -> None:
 
 async def create_key(rt: Runtime, client: str, *, scopes: Sequence[str] = SCOPES, test: bool = False) -> str:
     """Make a key for a client (a new one if the name is new) and return it: it is shown this once. Raises Invalid."""
+    if not 0 < len(client) <= _LONGEST_NAME or not client.isprintable():
+        fault = Fault("/client", "name_invalid", f"1 to {_LONGEST_NAME} printable characters")
+        raise Invalid("A client needs a short name.", faults=[fault])
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown:
         fault = Fault("/scopes", "scope_unknown", f"one of {', '.join(SCOPES)}")
         raise Invalid(f"There is no scope '{unknown[0]}'.", faults=[fault])
+    if not 1 <= len(client) <= _LONGEST_NAME:
+        raise Invalid(f"A client's name has 1 to {_LONGEST_NAME} characters.")
     ident, secret = secrets.token_hex(8), base64.b32encode(secrets.token_bytes(20)).decode().lower()
     now = rt.clock.now()
     async with rt.db.write() as conn:

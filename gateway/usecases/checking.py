@@ -57,7 +57,7 @@ def check(rt: Runtime, texts: Texts, caller: Caller, posted: Posted, *, now: dat
     send_at, expires_at = _times(rt, posted, now)
     recipient = posted.recipient
     if caller.test:
-        recipient = simulation.person(recipient.id, pinned.content.channels, [pinned.version.purpose], now=now)
+        recipient = simulation.person(recipient.id, pinned.content.channels, [pinned.version.purpose])
     _channels(rt, pinned, posted, test=caller.test)
     return Checked(
         caller=caller,

@@ -56,11 +56,18 @@ async def _row(rt: Runtime, conn: Connection, account: str, one: Inbound) -> dic
 async def stop(
     rt: Runtime, conn: Connection, channel: str, indexes: Sequence[bytes], *, source: str, actor: str
 ) -> None:
-    """Withdraw every consent of the channel for whoever has this address, and suppress the address (A-07)."""
+    """Withdraw every consent of the channel for whoever has this address, and suppress the address (A-07).
+
+    indexes: of the address, newest key first.
+    """
     now = rt.clock.now()
-    rows = [{"channel": channel, "address_index": one, "reason": "opted_out", "since": now} for one in indexes]
-    await people.suppress(conn, rows)
-    for subject in sorted({one[0] for one in await people.owners(conn, channel, indexes)}):
+    owners = await people.owners(conn, channel, indexes)
+    stored = await people.indexes_of(conn, [point for _, point in owners])
+    marks = sorted({*stored, *indexes[:1]})  # the newest index, for whoever brings this address again
+    await people.suppress(
+        conn, [{"channel": channel, "address_index": one, "reason": "opted_out", "since": now} for one in marks]
+    )
+    for subject in sorted({subject for subject, _ in owners}):
         standing = (await people.standing(conn, [subject])).get(subject, [])
         purposes = [one.purpose for one in standing if one.channel == channel and one.given]
         await recipients.withdraw(rt, conn, subject, channel, purposes, source=source, actor=actor, at=now)

@@ -6,10 +6,11 @@ has read a message is not kept (A-23), not even as one more event: it proves del
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from channels.kit.contract import Fact, Inbound, Receipt, Receives, WebhookRequest
+from channels.kit.contract import Acknowledges, Fact, Inbound, Kind, Receipt, Receives, WebhookRequest
 from channels.kit.errors import ChannelError, Forged, Malformed, Refused
 from gateway import telemetry
 from gateway.domain.errors import NotFound
@@ -73,6 +74,15 @@ async def take(rt: Runtime, account: str, facts: Sequence[Receipt | Inbound]) ->
         if words:
             await inbound.take(rt, conn, account, words)
     await rt.doorbell.ring(rung)
+    await _acknowledge(rt, account, words)
+
+
+async def _acknowledge(rt: Runtime, account: str, words: Sequence[Inbound]) -> None:
+    """Tell a person's app that the pressed button has arrived (B-T4). It is kept by now: a failure costs nothing."""
+    adapter = rt.accounts[account].adapter
+    pressed = [one for one in words if one.kind is Kind.BUTTON]
+    if pressed and isinstance(adapter, Acknowledges):
+        await asyncio.gather(*(adapter.acknowledge(one) for one in pressed), return_exceptions=True)
 
 
 def _distinct(reports: Sequence[Receipt]) -> list[Receipt]:

@@ -82,10 +82,26 @@ def checked(rt: Runtime, caller: Caller, posted: PostedRecipient, *, pointer: st
             else address_of(rt, point.channel, point.address, pointer=where)
         )
     for index, consent in enumerate(posted.consents or ()):
-        if consent.purpose not in PURPOSES:
-            fault = Fault(f"{pointer}/consents/{index}/purpose", "purpose_unknown", f"one of {', '.join(PURPOSES)}")
-            raise Invalid("A consent names a purpose that this gateway does not know.", faults=[fault])
+        _sensible(rt, consent.channel, consent.purpose, pointer=f"{pointer}/consents/{index}")
     return found
+
+
+def _together(caller: Caller, recipient: str, *, pointer: str = "") -> None:
+    """Keep test keys away from people, and live keys from magic recipients. Raises Invalid."""
+    if caller.test != recipient.startswith("test-"):
+        fault = Fault(pointer, "test_key", "test keys reach only ids that begin with 'test-', live keys no such")
+        raise Invalid("This key and this recipient do not go together.", code="test_key_mismatch", faults=[fault])
+
+
+def _sensible(rt: Runtime, channel: str, purpose: str, *, pointer: str = "") -> None:
+    """Refuse a consent for a channel or purpose that does not exist. Raises Invalid."""
+    if purpose not in PURPOSES:
+        fault = Fault(f"{pointer}/purpose", "purpose_unknown", f"one of {', '.join(PURPOSES)}")
+        raise Invalid("A consent names a purpose that this gateway does not know.", faults=[fault])
+    known = sorted({*rt.kinds, *(one.facts.channel for one in rt.accounts.values())})
+    if channel not in known:
+        fault = Fault(f"{pointer}/channel", "channel_unknown", f"one of {', '.join(known)}")
+        raise Invalid("A consent names a channel that does not exist.", faults=[fault])
 
 
 async def save(
@@ -98,7 +114,13 @@ async def save(
 ) -> None:
     """Write recipients within the caller's transaction; ``replace`` drops contact points that are not listed."""
     now = rt.clock.now()
-    merged = {posted.id: (posted, addresses) for posted, addresses in items}  # the last of equal ids wins
+    merged: dict[str, tuple[PostedRecipient, Sequence[Address]]] = {}
+    again: list[tuple[PostedRecipient, Sequence[Address]]] = []
+    for posted, addresses in items:
+        if posted.id in merged:
+            again.append((posted, addresses))
+        else:
+            merged[posted.id] = (posted, addresses)
     if not merged:
         return
     await _ensure(rt, conn, [posted for posted, _ in merged.values()], now)
@@ -123,6 +145,7 @@ async def save(
     await audit.append(
         conn, at=now, actor=f"client:{caller.name}", verb="recipients.saved", object=f"{len(merged)} recipients"
     )
+    await save(rt, conn, caller, again, replace=replace)  # an id that is listed twice is written twice, in order
 
 
 def _columns(posted: PostedRecipient, now: datetime) -> dict[str, Any]:
@@ -235,6 +258,7 @@ async def _known(conn: Connection, recipient: str) -> Person:
 
 async def get(rt: Runtime, caller: Caller, recipient: str) -> Mapping[str, Any]:
     """Return what is known about a recipient; addresses only as hints. The reading is audited (A-19)."""
+    _together(caller, recipient)
     async with rt.db.write() as conn:
         person = await _known(conn, recipient)
         subject = person.recipient.subject
@@ -281,9 +305,8 @@ def _opened(rt: Runtime, row: AddressRow, data_key: bytes) -> str:
 
 async def give_consent(rt: Runtime, caller: Caller, recipient: str, consent: PostedConsent) -> Mapping[str, Any]:
     """Append a given consent to the ledger and return its row."""
-    if consent.purpose not in PURPOSES:
-        fault = Fault("", "purpose_unknown", f"one of {', '.join(PURPOSES)}")
-        raise Invalid("This gateway does not know the purpose.", faults=[fault])
+    _together(caller, recipient)
+    _sensible(rt, consent.channel, consent.purpose)
     async with rt.db.write() as conn:
         person = await _known(conn, recipient)
         now = rt.clock.now()
@@ -304,6 +327,8 @@ async def withdraw_consent(
     rt: Runtime, caller: Caller, recipient: str, channel: str, purpose: str, *, source: str, actor: str, at: datetime
 ) -> Mapping[str, Any]:
     """Append a withdrawal to the ledger: the last entry stands, whatever came before."""
+    _together(caller, recipient)
+    _sensible(rt, channel, purpose)
     async with rt.db.write() as conn:
         person = await _known(conn, recipient)
         rows = await withdraw(rt, conn, person.recipient.subject, channel, [purpose], source=source, actor=actor, at=at)

@@ -15,7 +15,7 @@ from gateway.domain.model import Account
 from gateway.queue.jobs import Doorbell
 from gateway.queue.limits import Buckets, Rate
 from gateway.render.catalogue import from_stored
-from gateway.render.render import Renderer
+from gateway.render.render import Letterhead, Renderer
 from gateway.store import templates
 from gateway.store.engine import Connection, Database
 from gateway.store.vault import Vault
@@ -101,6 +101,7 @@ class Runtime:
     ids: Ids
     dice: Callable[[], float]
     policy: Policy
+    pages: Letterhead  # who speaks, and the links below every page and mail
     accounts: Mapping[str, OpenAccount]
     kinds: Mapping[str, Capabilities]  # what the installed adapters can do, by channel
     contents: Contents = field(default_factory=Contents)

@@ -6,7 +6,7 @@ Everything before and after the call is the real walk. Documented for callers in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from channels.kit.contract import Submission
 from channels.kit.errors import (
@@ -24,6 +24,7 @@ from gateway.domain.errors import Fault, Invalid
 from gateway.usecases.shapes import PostedConsent, PostedContactPoint, PostedRecipient
 
 PREFIX = "test-"
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)  # when they were verified and consented: always the same, so stored once
 # outcome of the first call -> the error it raises; "delivered" and "submitted" raise none
 OUTCOMES: dict[str, ChannelError | None] = {
     "delivered": None,
@@ -52,7 +53,7 @@ def outcome_of(recipient: str) -> str:
     return outcome
 
 
-def person(recipient: str, channels: Sequence[str], purposes: Sequence[str], *, now: datetime) -> PostedRecipient:
+def person(recipient: str, channels: Sequence[str], purposes: Sequence[str]) -> PostedRecipient:
     """Return the magic recipient as it is stored: reachable on every channel, unless its name says otherwise."""
     outcome = outcome_of(recipient)
     verified = outcome != "unverified"
@@ -60,7 +61,7 @@ def person(recipient: str, channels: Sequence[str], purposes: Sequence[str], *, 
         PostedContactPoint(
             channel=channel,
             address=f"{recipient}@{channel}.invalid",
-            verified_at=now if verified else None,
+            verified_at=SINCE if verified else None,
             verified_how="simulated" if verified else None,
         )
         for channel in channels
@@ -74,7 +75,7 @@ def person(recipient: str, channels: Sequence[str], purposes: Sequence[str], *, 
             language="de",
             source="test key",
             actor="simulation",
-            given_at=now,
+            given_at=SINCE,
         )
         for channel in channels
         for purpose in purposes

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest_asyncio
 from aiohttp import web
 
 from channels.conformance.bench import NOW, Bench, StillClock
@@ -80,51 +81,75 @@ async def gateway(events: asyncio.Queue[Any], adapters: dict[str, Any]) -> Async
         await runner.cleanup()
 
 
-async def next_events(events: asyncio.Queue[Any], count: int) -> list[Any]:
-    """Wait for the next ``count`` events."""
-    async with asyncio.timeout(10):
-        return [await events.get() for _ in range(count)]
+class World:
+    """A sandbox, the four adapters, and a place for webhooks."""
+
+    def __init__(self, facts: Facts, http: Http) -> None:
+        self.http = http
+        self.adapters = built(facts, http)
+        self.events: asyncio.Queue[Any] = asyncio.Queue()
+        self.base = ""
+        self._control = f"{facts.http}/control"
+
+    async def order(self, path: str, what: object) -> None:
+        """Tell the sandbox what shall happen."""
+        headers, body = {"Content-Type": "application/json"}, json.dumps(what).encode()
+        answer = await self.http.request("POST", f"{self._control}/{path}", headers=headers, body=body)
+        assert answer.status < 300, answer.body
+
+    async def log(self) -> list[dict[str, Any]]:
+        """Return what the sandbox has seen."""
+        found: list[dict[str, Any]] = json.loads((await self.http.request("GET", f"{self._control}/log?after=0")).body)
+        return found
+
+    async def next(self, count: int) -> list[Any]:
+        """Wait for the next ``count`` events that the webhooks brought."""
+        async with asyncio.timeout(10):
+            return [await self.events.get() for _ in range(count)]
+
+    async def send(self, channel: str, *buttons: Button) -> None:
+        """Send one message over a channel."""
+        adapter = self.adapters[channel]
+        said = Bench().message(f"Grüße über {channel}", buttons=buttons)
+        to = adapter.address_of(ADDRESSES[channel])
+        await adapter.send(adapter.encode(said, to, key=f"key-{channel}", callback_url=f"{self.base}/{channel}"))
 
 
-async def test_sending_callbacks_and_answers(tmp_path: Path):
-    """Each channel takes a message; receipts carry our key; a button pressed on the phone comes back and is acknowledged."""
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Run everything, with the webhooks installed."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox(tmp_path))
-        http = Http()
-        stack.push_async_callback(http.close)
-        adapters = built(sandbox.facts, http)
-        for adapter in adapters.values():
+        made = World(sandbox.facts, Http())
+        stack.push_async_callback(made.http.close)
+        for adapter in made.adapters.values():
             stack.push_async_callback(adapter.close)
-            assert (await adapter.probe()).ok
-        events: asyncio.Queue[Any] = asyncio.Queue()
-        base = await stack.enter_async_context(gateway(events, adapters))
-        control = f"{sandbox.facts.http}/control"
+        made.base = await stack.enter_async_context(gateway(made.events, made.adapters))
+        await made.adapters["telegram"].install(f"{made.base}/telegram")
+        await made.order("inbound_url", {"sms": f"{made.base}/sms", "whatsapp": f"{made.base}/whatsapp"})
+        yield made
 
-        async def order(path: str, what: object) -> None:
-            headers = {"Content-Type": "application/json"}
-            answer = await http.request("POST", f"{control}/{path}", headers=headers, body=json.dumps(what).encode())
-            assert answer.status < 300, answer.body
 
-        await adapters["telegram"].install(f"{base}/telegram")
-        await order("inbound_url", {"sms": f"{base}/sms", "whatsapp": f"{base}/whatsapp"})
-        await order("reply", {"channel": "whatsapp", "to": ADDRESSES["whatsapp"], "text": "Hallo"})
-        ((_, hello),) = await next_events(events, 1)
-        assert (hello.kind, hello.text, hello.sender.value) == (Kind.TEXT, "Hallo", ADDRESSES["whatsapp"])
-        for channel, adapter in adapters.items():
-            buttons = (Button("ja", "Ich komme"),) if channel == "telegram" else ()
-            said = Bench().message(f"Grüße über {channel}", buttons=buttons)
-            to = adapter.address_of(ADDRESSES[channel])
-            await adapter.send(adapter.encode(said, to, key=f"key-{channel}", callback_url=f"{base}/{channel}"))
-        facts = {(channel, event.fact, event.key) for channel, event in await next_events(events, 4)}
-        assert facts == {
-            (channel, fact, f"key-{channel}")
-            for channel in ("sms", "whatsapp")
-            for fact in (Fact.SUBMITTED, Fact.DELIVERED)
-        }
-        await order("reply", {"channel": "telegram", "to": ADDRESSES["telegram"], "button": "ja"})
-        ((_, press),) = await next_events(events, 1)
-        assert (press.kind, press.payload, press.sender.value) == (Kind.BUTTON, "ja", ADDRESSES["telegram"])
-        await adapters["telegram"].acknowledge(press)
-        log = json.loads((await http.request("GET", f"{control}/log?after=0")).body)
+async def test_sending_and_signed_callbacks(world: World):
+    """Each account is healthy and its message arrives as it was; verified receipts carry our key."""
+    await world.order("reply", {"channel": "whatsapp", "to": ADDRESSES["whatsapp"], "text": "Hallo"})
+    ((_, hello),) = await world.next(1)  # opens the window for free text
+    assert (hello.kind, hello.text, hello.sender.value) == (Kind.TEXT, "Hallo", ADDRESSES["whatsapp"])
+    for channel, adapter in world.adapters.items():
+        assert (await adapter.probe()).ok
+        await world.send(channel)
+    received = {(channel, event.fact, event.key) for channel, event in await world.next(4)}
+    names, facts = ("sms", "whatsapp"), (Fact.SUBMITTED, Fact.DELIVERED)
+    assert received == {(name, fact, f"key-{name}") for name in names for fact in facts}
+    log = await world.log()
     assert {(one["channel"], one["text"]) for one in log} >= {(name, f"Grüße über {name}") for name in ADDRESSES}
     assert {one["key"] for one in log} >= {"key-email", "key-sms", "key-whatsapp"}
+
+
+async def test_a_button_on_the_phone(world: World):
+    """B-T4: a press comes back with our id, verified, and is acknowledged."""
+    await world.send("telegram", Button("ja", "Ich komme"))
+    await world.order("reply", {"channel": "telegram", "to": ADDRESSES["telegram"], "button": "ja"})
+    ((_, press),) = await world.next(1)
+    assert (press.kind, press.payload, press.sender.value) == (Kind.BUTTON, "ja", ADDRESSES["telegram"])
+    await world.adapters["telegram"].acknowledge(press)

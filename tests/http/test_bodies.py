@@ -158,7 +158,8 @@ def test_equal_requests_become_equal_bytes():
     """Order, white space, nulls and the offset of a time are not differences; a value is."""
     head = b'{"template":"a","send_at":"2027-01-01T10:00:00+01:00","recipient":'
     one = head + b'{"id":"p","language":null},"variables":{"x":1,"y":"2"}}'
-    two = b'{ "variables": {"y": "2", "x": 1}, "send_at": "2027-01-01T09:00:00Z", "recipient": {"id": "p"}, "template": "a" }'
+    two = b'{ "variables": {"y": "2", "x": 1}, "send_at": "2027-01-01T09:00:00Z", "recipient": {"id": "p"}, '
+    two += b'"template": "a" }'
     other = head + b'{"id":"p"},"variables":{"x":"1","y":"2"}}'
     bytes_of = [bodies.parse(NotificationBody, raw).posted().body for raw in (one, two, other)]
     assert bytes_of[0] == bytes_of[1] != bytes_of[2]

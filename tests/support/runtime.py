@@ -147,6 +147,7 @@ async def open_runtime(
             ids=ids,
             dice=lambda: 0.5,
             policy=Policy(public_url=BASE, portal_url=f"{BASE}/portal"),
+            pages=Letterhead("Kreis", BASE, BASE, BASE, BASE),
             accounts=accounts or open_accounts(clock),
             kinds=KINDS,
         )

@@ -1,0 +1,1 @@
+"""Pages for recipients: no sign-in, no script, nothing from other hosts; GET shows, POST acts."""
