@@ -187,6 +187,11 @@ def open_accounts(settings: Settings, *, http: Http, clock: Clock) -> dict[str, 
         if ceiling > highest:
             lines.append(f"{prefix}__CEILING: this adapter carries at most {highest.name}")
             continue
+        if options.deadline_s >= settings.lease_s:
+            lines.append(
+                f"{prefix}__DEADLINE_S: a call may take {options.deadline_s:g} s; GATEWAY_LEASE_S must be longer"
+            )
+            continue
         adapter = kind(options, http=http, clock=clock)
         found[name] = _open(name, block, adapter, ceiling=ceiling, deadline_s=options.deadline_s, clock=clock)
     if lines:

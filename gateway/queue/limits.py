@@ -69,7 +69,7 @@ class LocalBuckets:
         for rate in rates:
             each = 1.0 / (rate.per_s * self._share)
             wanted[rate.key] = max(self._stored.get(rate.key, now), now) + each
-            wait = max(wait, wanted[rate.key] - now - each * max(rate.burst, 1.0))
+            wait = max(wait, wanted[rate.key] - now - each * max(rate.burst * self._share, 1.0))
         if wait > 1e-9:  # noqa: PLR2004 - rounding of binary fractions, not a wait
             return wait
         self._stored.update(wanted)

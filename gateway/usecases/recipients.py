@@ -114,13 +114,7 @@ async def save(
 ) -> None:
     """Write recipients within the caller's transaction; ``replace`` drops contact points that are not listed."""
     now = rt.clock.now()
-    merged: dict[str, tuple[PostedRecipient, Sequence[Address]]] = {}
-    again: list[tuple[PostedRecipient, Sequence[Address]]] = []
-    for posted, addresses in items:
-        if posted.id in merged:
-            again.append((posted, addresses))
-        else:
-            merged[posted.id] = (posted, addresses)
+    merged, again = _once_each(items)
     if not merged:
         return
     await _ensure(rt, conn, [posted for posted, _ in merged.values()], now)
@@ -146,6 +140,19 @@ async def save(
         conn, at=now, actor=f"client:{caller.name}", verb="recipients.saved", object=f"{len(merged)} recipients"
     )
     await save(rt, conn, caller, again, replace=replace)  # an id that is listed twice is written twice, in order
+
+
+Stated = tuple[PostedRecipient, Sequence[Address]]
+
+
+def _once_each(items: Sequence[Stated]) -> tuple[dict[str, Stated], list[Stated]]:
+    """Return the first statement about each id, and the later ones."""
+    first: dict[str, Stated] = {}
+    again: list[Stated] = []
+    for item in items:
+        if first.setdefault(item[0].id, item) is not item:
+            again.append(item)
+    return first, again
 
 
 def _columns(posted: PostedRecipient, now: datetime) -> dict[str, Any]:
