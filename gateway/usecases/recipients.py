@@ -148,10 +148,7 @@ Stated = tuple[PostedRecipient, Sequence[Address]]
 def _once_each(items: Sequence[Stated]) -> tuple[dict[str, Stated], list[Stated]]:
     """Return the first statement about each id, and the later ones."""
     first: dict[str, Stated] = {}
-    again: list[Stated] = []
-    for item in items:
-        if first.setdefault(item[0].id, item) is not item:
-            again.append(item)
+    again = [item for item in items if first.setdefault(item[0].id, item) is not item]
     return first, again
 
 
