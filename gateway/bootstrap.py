@@ -107,7 +107,7 @@ async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterat
         for account in accounts.values():
             stack.push_async_callback(account.adapter.close)
         vault = open_vault(settings)
-        db = await Database.open(settings.database)
+        db = await _open_database(settings)
         stack.push_async_callback(db.close)
         ids = Ids(clock)
         pool = embedded_pool() if settings.redis_url is None else server_pool(settings.redis_url.get_secret_value())
@@ -187,11 +187,6 @@ def open_accounts(settings: Settings, *, http: Http, clock: Clock) -> dict[str, 
         if ceiling > highest:
             lines.append(f"{prefix}__CEILING: this adapter carries at most {highest.name}")
             continue
-        if options.deadline_s >= settings.lease_s:
-            lines.append(
-                f"{prefix}__DEADLINE_S: a call may take {options.deadline_s:g} s; GATEWAY_LEASE_S must be longer"
-            )
-            continue
         adapter = kind(options, http=http, clock=clock)
         found[name] = _open(name, block, adapter, ceiling=ceiling, deadline_s=options.deadline_s, clock=clock)
     if lines:
@@ -238,13 +233,20 @@ def _rates(limits: tuple[Limit, ...], scope: str, key: str, override: float | No
     )
 
 
+async def _open_database(settings: Settings, *, timeout_s: float | None = 30.0) -> Database:
+    """Open the database; the embedded one gets its folder at the first start. Raises StoreAway."""
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return await Database.open(settings.database, timeout_s=timeout_s)
+
+
 async def prepare(settings: Settings) -> Path | None:
     """Bring the schema up to date; return the key ring's path if it had to be made.
 
     Only an empty database gets a new ring: where rows are sealed already, a missing ring is a loss to be mended from
     its copy, not to be papered over. Raises StoreAway.
     """
-    db = await Database.open(settings.database, timeout_s=None)
+    db = await _open_database(settings, timeout_s=None)
     try:
         async with db.read() as conn:
             empty = await tallies.is_empty(conn)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from channels.kit.contract import Installs
 from channels.kit.errors import ChannelError
@@ -173,7 +173,7 @@ def templates_push(
 @texts.command("list")
 def templates_list() -> None:
     """List the approved templates."""
-    table = Table("key", "version", "class", "purpose", "channels", "languages")
+    table = Table(Column("key", no_wrap=True), "version", "class", "purpose", "channels", "languages")
     for one in _with(templates.published):
         table.add_row(
             one["key"],

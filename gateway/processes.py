@@ -94,8 +94,8 @@ def stop_signal() -> Iterator[asyncio.Event]:
 
 async def up(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
     """Run gateway and worker in this process until asked to stop; migrates first."""
-    sock = bind(settings.listen)
-    with bootstrap.embedded_lock(settings) if settings.embedded else contextlib.nullcontext(), stop_signal() as stop:
+    lock = bootstrap.embedded_lock(settings) if settings.embedded else contextlib.nullcontext()
+    with contextlib.closing(bind(settings.listen)) as sock, lock, stop_signal() as stop:
         async with bootstrap.open(settings) as rt:
             await migrate(rt.db)
             worker = working(rt, concurrency=settings.concurrency, sweep_s=settings.sweep_s)
@@ -108,8 +108,7 @@ async def up(settings: Settings, *, ready: Callable[[], None] = lambda: None) ->
 
 async def serve(settings: Settings) -> None:
     """Run the HTTP side until asked to stop (scaled mode)."""
-    sock = bind(settings.listen)
-    with stop_signal() as stop:
+    with contextlib.closing(bind(settings.listen)) as sock, stop_signal() as stop:
         async with bootstrap.open(settings) as rt, serving(rt, sock):
             log.info("gateway.started", mode="serve", listen=settings.listen)
             await stop.wait()

@@ -69,7 +69,7 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_RedactedFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     # Our dependencies may warn; their chatter would show addresses and tokens, so it stays off at every level of ours.
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=max(logging.WARNING, getattr(logging, level)), handlers=[handler], force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

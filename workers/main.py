@@ -23,6 +23,8 @@ JOB_TIMEOUT_S = 120  # a chunk of 100 slow calls; its rows have leases of their 
 BUSY_S = 0.02  # between two looks while jobs of the lane are running
 IDLE_S = 1.0  # between two looks when nobody rings
 FINISH_S = 30.0  # how long the calls in flight may take when we stop
+# Chunks at once: an urgent message must not wait behind hundreds of bulk ones at a provider's few connections.
+SHARES = {Lane.URGENT: 1, Lane.NORMAL: 4, Lane.BULK: 8}
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -61,7 +63,7 @@ class LaneWorker(Worker):
 async def working(rt: Runtime, *, concurrency: int, sweep_s: float) -> AsyncIterator[None]:
     """Work while the block runs; on leaving, finish what is in flight and claim nothing new."""
     stop = asyncio.Event()
-    lanes = [asyncio.create_task(_lane(rt, lane, concurrency)) for lane in Lane]
+    lanes = [asyncio.create_task(_lane(rt, lane, max(concurrency // share, 1))) for lane, share in SHARES.items()]
     loops = schedule.start(rt, sweep_s=sweep_s, stop=stop)
     try:
         yield

@@ -56,11 +56,10 @@ async def test_a_hundred_ids_a_job(bell: ArqDoorbell):
 
 
 async def test_every_ring_is_a_new_job(bell: ArqDoorbell):
-    """arq drops a job whose id it knows: ringing again for the same delivery must not be silent."""
+    """A job whose id is known to arq would be dropped: ringing again for the same delivery must not be silent."""
     for _ in range(3):
         await bell.ring([("delivery-1", "normal")])
     assert await bell.depth("normal") == 3
-    assert len({raw for raw in await jobs(bell)}) >= 1
 
 
 async def test_each_lane_has_its_own_queue(bell: ArqDoorbell):

@@ -1,4 +1,4 @@
-"""A Runtime for tests of the verbs: real store, vault and renderer, approved texts, and accounts that keep what they send.
+"""A Runtime for tests of the verbs: real store, vault and renderer, approved texts, accounts that keep what they send.
 
 The accounts are ``channels.memory`` under the names and capabilities of the four channels. Nothing of ours is replaced.
 """
@@ -42,13 +42,19 @@ from gateway.usecases.shapes import SCOPES, Accepted, Caller, Posted, PostedCons
 from tests.support.clock import START, ManualClock
 
 BASE = "https://boten.example"
+LETTERHEAD = Letterhead("Kreis", BASE, BASE, BASE, BASE)
 CALLER = Caller("client-1", "portal", frozenset(SCOPES), test=False)
 OTHER = Caller("client-2", "fachverfahren", frozenset(SCOPES), test=False)
 TESTER = Caller("client-1", "portal", frozenset(SCOPES), test=True)
 REAL: tuple[type[Adapter], ...] = (EmailSmtp, SmsTwilio, WhatsappTwilio, TelegramBot)
 KINDS = {one.capabilities.channel: one.capabilities for one in REAL}
 ACCOUNTS = {"mail": "email", "sms": "sms", "whatsapp": "whatsapp", "telegram": "telegram"}
-ADDRESSES = {"email": "zaunkoenig@example.org", "sms": "+4915550100001", "whatsapp": "+4915550100001", "telegram": "7001"}
+ADDRESSES = {
+    "email": "zaunkoenig@example.org",
+    "sms": "+4915550100001",
+    "whatsapp": "+4915550100001",
+    "telegram": "7001",
+}
 CANARIES = ("zaunkoenig", "+4915550100001", "k3Vq8ZtA", "30.03.2027")  # must not be in any log, repr or dump
 LINK = "https://info.mtk.example/n/k3Vq8ZtA"
 VALUES: Mapping[str, Mapping[str, str]] = {
@@ -92,7 +98,9 @@ class Kept(Memory):
         """Say who wrote under this channel's name."""
         facts = super().decode(hook)
         return [
-            replace(one, sender=Address(self.capabilities.channel, one.sender.value)) if isinstance(one, Inbound) else one
+            replace(one, sender=Address(self.capabilities.channel, one.sender.value))
+            if isinstance(one, Inbound)
+            else one
             for one in facts
         ]
 
@@ -142,12 +150,12 @@ async def open_runtime(
             vault=vault,
             doorbell=doorbell,
             buckets=buckets or LocalBuckets(clock),
-            renderer=Renderer(Letterhead("Kreis", BASE, BASE, BASE, BASE)),
+            renderer=Renderer(LETTERHEAD),
+            pages=LETTERHEAD,
             clock=clock,
             ids=ids,
             dice=lambda: 0.5,
             policy=Policy(public_url=BASE, portal_url=f"{BASE}/portal"),
-            pages=Letterhead("Kreis", BASE, BASE, BASE, BASE),
             accounts=accounts or open_accounts(clock),
             kinds=KINDS,
         )
@@ -178,9 +186,7 @@ def point(channel: str, address: str = "", *, verified: bool = True) -> PostedCo
     """Return a contact point as a client states it."""
     at = START - timedelta(days=30) if verified else None
     how = "desk" if verified else None
-    return PostedContactPoint(
-        channel=channel, address=address or ADDRESSES[channel], verified_at=at, verified_how=how
-    )
+    return PostedContactPoint(channel=channel, address=address or ADDRESSES[channel], verified_at=at, verified_how=how)
 
 
 def person(ident: str = "P-1", channels: Sequence[str] = ("sms", "email"), **given: Any) -> PostedRecipient:

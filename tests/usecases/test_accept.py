@@ -49,7 +49,10 @@ async def test_the_answer_names_deliveries_in_order_of_preference_and_every_skip
     """The plan is answered before anything is sent, and nothing has been sent."""
     done = await accept.accept(rt, CALLER, posted())
     assert done.answer["state"] == "pending"
-    assert [(one["channel"], one["state"]) for one in done.answer["deliveries"]] == [("sms", "queued"), ("email", "queued")]
+    assert [(one["channel"], one["state"]) for one in done.answer["deliveries"]] == [
+        ("sms", "queued"),
+        ("email", "queued"),
+    ]
     assert {one["channel"]: one["reason"] for one in done.answer["skipped"]} == {
         "telegram": "no_contact_point",
         "whatsapp": "no_contact_point",

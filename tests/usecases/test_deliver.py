@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -127,12 +127,29 @@ async def test_what_is_said_before_the_call_wins(rt: Runtime, code: str):
     assert (await report(rt, done))["state"] == state
 
 
-async def test_a_lease_too_short_for_the_call_goes_back_to_the_queue(rt: Runtime, clock: ManualClock):
-    """A worker that was held up does not call with a lease that might end during the call; nothing is lost."""
+async def test_the_lease_covers_the_call_however_late_it_begins(rt: Runtime, clock: ManualClock):
+    """A worker that was held up within its claim renews the lease before it calls: no sweeper interferes."""
+    done = await accept.accept(rt, CALLER, posted(channels=("sms",)))
+    during: list[datetime] = []
+
+    async def hold_up() -> None:
+        clock.advance(25)  # of the claim's 30 seconds; the call may take 20
+
+    async def look(_: MemoryRequest) -> None:
+        during.append((await row(rt, first(done)))["lease_until"])
+
+    rt.buckets = Interlude(hold_up)
+    adapter(rt, "sms").during = look
+    assert await deliver.deliver(rt, [first(done)]) == 1
+    assert during[0] >= clock.now() + timedelta(seconds=20)
+
+
+async def test_a_claim_that_has_lapsed_goes_back_to_the_queue(rt: Runtime, clock: ManualClock):
+    """A worker that was held up too long calls nobody, blames no rule, and nothing is lost."""
     done = await accept.accept(rt, CALLER, posted(channels=("sms",)))
 
     async def hold_up() -> None:
-        clock.advance(25)  # of 30; the call may take 20
+        clock.advance(31)
 
     rt.buckets = Interlude(hold_up)
     assert await deliver.deliver(rt, [first(done)]) == 0
@@ -141,9 +158,7 @@ async def test_a_lease_too_short_for_the_call_goes_back_to_the_queue(rt: Runtime
     assert await states(rt, done) == [("sms", "submitted", None)]
 
 
-async def test_a_worker_that_lost_its_claim_calls_nobody(
-    rt: Runtime, vault: Vault, clock: ManualClock
-):
+async def test_a_worker_that_lost_its_claim_calls_nobody(rt: Runtime, vault: Vault, clock: ManualClock):
     """The lease lapses, another worker delivers, the first wakes up: its token is old, so it does nothing at all."""
     done = await accept.accept(rt, CALLER, posted(channels=("sms",)))
     async with open_runtime(rt.db, vault, clock, accounts=rt.accounts) as other:

@@ -17,7 +17,20 @@ from gateway.usecases import inbound as writing
 from gateway.usecases.runtime import Runtime
 from gateway.usecases.stopping import delivery_of, stop_url
 from tests.support.clock import START
-from tests.support.runtime import ADDRESSES, BASE, CALLER, drain, first, person, point, posted, put, report, states, taken
+from tests.support.runtime import (
+    ADDRESSES,
+    BASE,
+    CALLER,
+    drain,
+    first,
+    person,
+    point,
+    posted,
+    put,
+    report,
+    states,
+    taken,
+)
 
 
 def wrote(text: str, *, event: str = "", channel: str = "sms", kind: Kind = Kind.TEXT, **given: Any) -> Inbound:
@@ -109,7 +122,9 @@ async def test_a_repeated_event_does_nothing(rt: Runtime):
     for _ in range(2):
         await receipts.take(rt, "sms", [wrote("STOPP"), wrote("STOPP")])
     async with rt.db.read() as conn:
-        rows = [(await conn.execute(select(func.count()).select_from(one))).scalar_one() for one in (inbound, suppressions)]
+        rows = [
+            (await conn.execute(select(func.count()).select_from(one))).scalar_one() for one in (inbound, suppressions)
+        ]
         entries = (await conn.execute(select(audit.audit.c.verb).where(audit.audit.c.verb == "stop"))).all()
     assert (rows, len(entries), len(await withdrawals(rt))) == ([1, 1], 1, 1)
 
@@ -132,10 +147,17 @@ async def _pressed(rt: Runtime, payload: str, address: str) -> list[str]:
 
 async def test_a_button_counts_from_the_person_who_got_it_alone(rt: Runtime):
     """A press from another chat, or of another message, is kept and answers nothing (B-T4)."""
-    await put(rt, person("P-2", ("telegram",)), person("P-3", ("telegram",), contact_points=(point("telegram", "7002"),)))
+    await put(
+        rt, person("P-2", ("telegram",)), person("P-3", ("telegram",), contact_points=(point("telegram", "7002"),))
+    )
     done = await accept.accept(rt, CALLER, posted("P-2"))
     await drain(rt)
-    for payload, address in ((f"{first(done)}:1", "7002"), ("nothing:1", "7001"), (f"{first(done)}:x", "7001"), ("", "7001")):
+    for payload, address in (
+        (f"{first(done)}:1", "7002"),
+        ("nothing:1", "7001"),
+        (f"{first(done)}:x", "7001"),
+        ("", "7001"),
+    ):
         await _pressed(rt, payload, address)
     assert "answered" not in [one["event"] for one in (await report(rt, done))["timeline"]]
     await _pressed(rt, f"{first(done)}:2", "7001")
@@ -159,7 +181,15 @@ async def test_only_our_own_links_are_known(rt: Runtime):
     assert delivery_of(rt, token) == "delivery-1"
     tag = token.rpartition(".")[2]
     changed = ("0" if tag[0] != "0" else "1") + tag[1:]
-    for wrong in (f"delivery-2.{tag}", f"delivery-1.{changed}", f"delivery-1.{tag[:-1]}", "delivery-1.", "", "ä.ö", tag):
+    for wrong in (
+        f"delivery-2.{tag}",
+        f"delivery-1.{changed}",
+        f"delivery-1.{tag[:-1]}",
+        "delivery-1.",
+        "",
+        "ä.ö",
+        tag,
+    ):
         assert delivery_of(rt, wrong) is None
     assert all(value not in url for value in ADDRESSES.values())
 

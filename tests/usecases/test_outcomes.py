@@ -1,4 +1,4 @@
-"""What a provider's answer does: fall-backs, suppression, withdrawals, retries, waiting; and that its words stay out."""
+"""What a provider's answer does: fall-backs, suppression, withdrawals, retries, waiting; its words stay out."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ from tests.support.runtime import (
 )
 
 EMAIL = ("email", "submitted", None)
+STOPPED = ("email", "skipped", "stopped_content")
 NOT_NEEDED = ("email", "skipped", "not_needed")
 
 
@@ -66,7 +67,7 @@ FINAL: list[tuple[ChannelError, list[tuple[str, str, str | None]], str | None, b
     (WindowClosed("63016"), [("sms", "failed", "window_closed"), EMAIL], None, True),
     (AddressRefused("30005"), [("sms", "failed", "address_refused"), EMAIL], "address_refused", True),
     (OptedOut("21610"), [("sms", "failed", "opted_out"), EMAIL], "opted_out", False),
-    (ContentRefused("30007"), [("sms", "failed", "content_refused"), ("email", "skipped", "stopped_content")], None, True),
+    (ContentRefused("30007"), [("sms", "failed", "content_refused"), STOPPED], None, True),
 ]  # fmt: skip
 
 

@@ -195,7 +195,9 @@ async def test_two_processes_putting_the_same_people_in_another_order(
 async def test_many_contact_points_fit_into_one_batch(rt: Runtime):
     """Five hundred people with twelve addresses each: more values than one statement may hold."""
     many = [
-        PostedRecipient(id=f"M-{number}", contact_points=tuple(point("sms", f"+49155{number:03}{other:05}") for other in range(12)))
+        PostedRecipient(
+            id=f"M-{number}", contact_points=tuple(point("sms", f"+49155{number:03}{other:05}") for other in range(12))
+        )
         for number in range(500)
     ]
     await put(rt, *many)

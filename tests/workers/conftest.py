@@ -16,9 +16,7 @@ from tests.support.clock import ManualClock
 
 
 @pytest_asyncio.fixture
-async def rt(
-    db: Database, vault: Vault, clock: ManualClock, request: pytest.FixtureRequest
-) -> AsyncIterator[Runtime]:
+async def rt(db: Database, vault: Vault, clock: ManualClock, request: pytest.FixtureRequest) -> AsyncIterator[Runtime]:
     """Lend an open Runtime; ``P-1`` takes SMS, else e-mail."""
     local = db.dialect == "sqlite"
     pool = embedded_pool() if local else server_pool(request.getfixturevalue("redis_url"))

@@ -102,7 +102,7 @@ async def test_stopping_while_polling_finishes_the_call_too(rt: Runtime, vault: 
 
         async def slow(request: MemoryRequest) -> None:
             stop.set()
-            await asyncio.sleep(0.2)
+            await _turns(200)
             seen.append(request.key)
 
         adapter(rt, "sms").during = slow
