@@ -61,21 +61,21 @@ _CLOSING = 421
 class EmailOptions(AdapterOptions):
     """One account on one relay. There is no setting for opportunistic or unverified TLS."""
 
-    host: str = Field(min_length=1)
-    port: int = 587
-    tls: Literal["starttls", "implicit"] = "starttls"
-    ca_file: Path | None = None  # trusted instead of the system's authorities
-    username: str = ""
-    password: SecretStr | None = None
-    sender: str  # From; a mailbox that somebody reads, or reply_to is set
-    sender_name: str = ""
-    reply_to: str = ""
-    envelope_sender: str = ""  # where bounces go; "" = sender
-    message_host: str = ""  # right side of the Message-ID and our name in EHLO; "" = domain of sender
-    connections: int = Field(default=8, ge=1, le=100)
-    idle_s: float = 20.0  # rested longer, a connection is closed; keep it below the relay's own limit
-    command_s: float = 10.0  # time for one SMTP command
-    login_pause_s: float = 60.0  # after a refused login nobody tries again for so long: accounts get locked
+    host: str = Field(min_length=1, description="the relay")
+    port: int = Field(587, description="its port for submission")
+    tls: Literal["starttls", "implicit"] = Field("starttls", description="how the connection is secured")
+    ca_file: Path | None = Field(None, description="trusted instead of the system's authorities")
+    username: str = Field("", description="login; with password, or neither")
+    password: SecretStr | None = Field(None, description="login; with username, or neither")
+    sender: str = Field(description="From: a mailbox that somebody reads, or reply_to is set")
+    sender_name: str = Field("", description="name shown beside the sender")
+    reply_to: str = Field("", description="mailbox for answers; unset: sender")
+    envelope_sender: str = Field("", description="where bounces go; unset: sender")
+    message_host: str = Field("", description="right side of the Message-ID, our name in EHLO; unset: sender's domain")
+    connections: int = Field(default=8, ge=1, le=100, description="connections at once")
+    idle_s: float = Field(20.0, description="seconds a connection may rest; keep it below the relay's own limit")
+    command_s: float = Field(10.0, description="seconds for one SMTP command")
+    login_pause_s: float = Field(60.0, description="pause after a refused login, seconds: accounts get locked")
 
     @field_validator("sender", "reply_to", "envelope_sender")
     @classmethod

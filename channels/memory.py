@@ -63,9 +63,9 @@ _ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 class MemoryOptions(AdapterOptions):
     """``outcomes``: address to error word (``address_refused``, ``throttled``, …); every other address is good."""
 
-    outcomes: Mapping[str, str] = {}
-    secret: SecretStr = Field(default=SecretStr("memory"), min_length=1)  # header x-memory-secret of the webhook
-    previous_secret: SecretStr | None = Field(default=None, min_length=1)
+    outcomes: Mapping[str, str] = Field({}, description="address to error word, as a JSON table")
+    secret: SecretStr = Field(SecretStr("memory"), min_length=1, description="header x-memory-secret of the webhook")
+    previous_secret: SecretStr | None = Field(None, min_length=1, description="still accepted")
 
     @field_validator("outcomes")
     @classmethod

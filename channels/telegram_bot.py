@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions
 from telegram.error import (
     BadRequest,
@@ -86,11 +86,15 @@ _TOO_MANY, _TOO_LARGE, _REFUSAL = 429, 413, 300
 class TelegramOptions(AdapterOptions):
     """One bot. Both secrets are needed: without a webhook secret anybody could speak for our recipients."""
 
-    token: SecretStr
-    webhook_secret: SecretStr
-    previous_webhook_secret: SecretStr | None = None  # still accepted
-    base_url: BaseUrl = "https://api.telegram.org/bot"  # the token follows directly
-    connect_s: float = 5.0
+    token: SecretStr = Field(description="the bot's, from BotFather")
+    webhook_secret: SecretStr = Field(
+        description="yours: 1 to 256 letters, digits, _ and -; comes back with every call"
+    )
+    previous_webhook_secret: SecretStr | None = Field(None, description="still accepted")
+    base_url: BaseUrl = Field(
+        "https://api.telegram.org/bot", description="where the API is; the token follows directly"
+    )
+    connect_s: float = Field(5.0, description="seconds until a connection must stand")
 
     @field_validator("token")
     @classmethod

@@ -63,7 +63,7 @@ class SystemClock:
 @contextmanager
 def embedded_lock(settings: Settings) -> Iterator[None]:
     """Hold the data folder for this process; the embedded mode is for one process at a time. Raises AlreadyRunning."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _folder(settings.data_dir, "GATEWAY_DATA_DIR")
     path = settings.data_dir / "botengang.lock"
     with path.open("a+") as file:
         try:
@@ -89,9 +89,28 @@ def open_vault(settings: Settings) -> Vault:
             raise SettingsInvalid(
                 [f"GATEWAY_KEYRING_FILE: there is no key ring at {path}; bring its copy back, or `botengang keys ring`"]
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _folder(path.parent, "GATEWAY_DATA_DIR or GATEWAY_KEYRING_FILE")
         return Vault(KeyRing.create(path))
     return Vault(KeyRing.load(path))
+
+
+def _folder(path: Path, setting: str) -> None:
+    """Make a folder of ours. Raises SettingsInvalid."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as exc:
+        raise SettingsInvalid([f"{setting}: the folder {path} cannot be made ({exc.strerror})"]) from None
+
+
+def _doorbell(settings: Settings, ids: Ids) -> ArqDoorbell:
+    """Return the doorbell: of a server, or inside the process. Raises SettingsInvalid."""
+    if settings.redis_url is None:
+        return ArqDoorbell(embedded_pool(), new_id=ids.new, local=True)
+    try:
+        return ArqDoorbell(server_pool(settings.redis_url.get_secret_value()), new_id=ids.new, local=False)
+    except ValueError:  # its text quotes parts of the URL, which holds a password
+        line = "GATEWAY_REDIS_URL: the address cannot be read; write redis://:password@host:6379/0 (or rediss://…)"
+        raise SettingsInvalid([line]) from None
 
 
 @asynccontextmanager
@@ -100,7 +119,7 @@ async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterat
     async with contextlib.AsyncExitStack() as stack:
         clock = clock or SystemClock(settings.clock_start)
         if settings.clock_start is not None:
-            log.warning("clock.offset", profile=settings.profile)
+            log.info("clock.offset", profile=settings.profile)
         http = Http()
         stack.push_async_callback(http.close)
         accounts = open_accounts(settings, http=http, clock=clock)
@@ -110,10 +129,9 @@ async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterat
         db = await _open_database(settings)
         stack.push_async_callback(db.close)
         ids = Ids(clock)
-        pool = embedded_pool() if settings.redis_url is None else server_pool(settings.redis_url.get_secret_value())
-        doorbell = ArqDoorbell(pool, new_id=ids.new, local=settings.embedded)
+        doorbell = _doorbell(settings, ids)
         stack.push_async_callback(doorbell.close)
-        buckets: Buckets = LocalBuckets(clock) if settings.embedded else SharedBuckets(pool, clock)
+        buckets: Buckets = LocalBuckets(clock) if settings.embedded else SharedBuckets(doorbell.pool, clock)
         rt = Runtime(
             db=db,
             vault=vault,
@@ -234,10 +252,13 @@ def _rates(limits: tuple[Limit, ...], scope: str, key: str, override: float | No
 
 
 async def _open_database(settings: Settings, *, timeout_s: float | None = 30.0) -> Database:
-    """Open the database; the embedded one gets its folder at the first start. Raises StoreAway."""
+    """Open the database; the embedded one gets its folder at the first start. Raises StoreAway, SettingsInvalid."""
     if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return await Database.open(settings.database, timeout_s=timeout_s)
+        _folder(settings.data_dir, "GATEWAY_DATA_DIR")
+    try:
+        return await Database.open(settings.database, timeout_s=timeout_s)
+    except ValueError as exc:  # its text never quotes the URL, which holds a password
+        raise SettingsInvalid([f"GATEWAY_DATABASE_URL: {exc}"]) from None
 
 
 async def prepare(settings: Settings) -> Path | None:
@@ -261,5 +282,5 @@ async def prepare(settings: Settings) -> Path | None:
 
 def make_ring(path: Path) -> None:
     """Make a key ring for the scaled mode."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _folder(path.parent, "GATEWAY_KEYRING_FILE")
     KeyRing.create(path)

@@ -60,8 +60,10 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except SettingsInvalid as exc:
         lines = exc.lines
-    except (StoreAway, VaultError) as exc:
-        lines = [f"{type(exc).__name__}: {exc}"]
+    except StoreAway as exc:
+        lines = [f"{exc}; look at GATEWAY_DATABASE_URL, and whether the database runs"]
+    except VaultError as exc:
+        lines = [f"the key ring does not fit: {exc}"]
     except (processes.PortTaken, bootstrap.AlreadyRunning, TemplateInvalid, StageFailed) as exc:
         lines = str(exc).splitlines()
     except ChannelError as exc:

@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import bootstrap, telemetry
 from gateway.http.app import create_app
@@ -22,10 +23,71 @@ from workers.main import working
 
 log = telemetry.log()
 _BACKLOG = 2048  # as uvicorn's own
+HEAD_BYTES = 65_536  # request line and fields together; one read from the socket may go beyond it
+HEAD_S = 30.0
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class PortTaken(Exception):
     """Somebody else listens there; the message names the port and the remedy."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol with what it lacks: an end to the length, and to the duration, of a request's head.
+
+    Nobody has shown a key by then, so a head that never ends would fill the memory for anybody who asks.
+    """
+
+    _unread = 0  # bytes since the parser last had something to tell: an unfinished head, or trailers after a body
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class
+        """Expect a head."""
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._done()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse what has become too long."""
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Expect the rest of the head, on a connection that has been used before too."""
+        self._expect()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Be content: the body has limits of its own (gateway.http.bodies)."""
+        self._unread = 0
+        self._done()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count anew."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Count anew."""
+        self._unread = 0
+        super().on_message_complete()
+
+    def _expect(self) -> None:
+        self._done()
+        self._late = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _done(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class _Server(uvicorn.Server):
@@ -59,6 +121,8 @@ async def serving(rt: Runtime, sock: socket.socket) -> AsyncIterator[None]:
     """Serve HTTP on ``sock`` while the block runs."""
     config = uvicorn.Config(
         create_app(rt),
+        http=_Protocol,
+        ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,

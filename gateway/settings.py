@@ -57,8 +57,12 @@ class AccountSettings(BaseModel):
     release: Release | None = Field(default=None, description="provider record; without it nothing is sent")
     weight: int = Field(default=1, ge=1, description="preference among accounts of one channel")
     paused: bool = Field(default=False, description="keep messages instead of sending them")
-    account_per_s: float | None = Field(default=None, gt=0, description="replaces the adapter's rate for the account")
-    recipient_per_s: float | None = Field(default=None, gt=0, description="replaces the adapter's rate for a person")
+    account_per_s: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="replaces the adapter's rate for the account"
+    )
+    recipient_per_s: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="replaces the adapter's rate for a person"
+    )
     approved: dict[str, str] = Field(
         default_factory=dict, description="provider's ids of approved templates, by <template>.<language>"
     )
@@ -122,12 +126,16 @@ class Settings(BaseSettings):
     accounts: dict[str, AccountSettings] = Field(default_factory=dict, description="configured accounts by name")
 
     default_expiry_h: float = Field(default=72.0, gt=0, le=24 * 30, description="life of a notification, hours")
-    client_per_s: float = Field(default=200.0, gt=0, description="requests a second and client before 429")
+    client_per_s: float = Field(
+        default=200.0, gt=0, le=1_000_000, description="requests a second and client before 429"
+    )
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="largest single request")
     max_batch_bytes: int = Field(default=32_000_000, gt=0, description="largest batch request")
-    lease_s: float = Field(default=30.0, ge=5, description="how long a claim is ours, seconds")
-    uncertain_s: float = Field(default=3600.0, gt=0, description="how long an unknown outcome waits, seconds")
-    sweep_s: float = Field(default=1.0, gt=0, description="pause between two looks of the sweeper, seconds")
+    lease_s: float = Field(default=30.0, ge=5, le=3600, description="how long a claim is ours, seconds")
+    uncertain_s: float = Field(
+        default=3600.0, gt=0, le=30 * 86_400, description="how long an unknown outcome waits, seconds"
+    )
+    sweep_s: float = Field(default=1.0, gt=0, le=60, description="pause between two looks of the sweeper, seconds")
     concurrency: int = Field(default=16, ge=1, le=256, description="chunks that a worker works on at once")
     clock_start: datetime | None = Field(default=None, description="a fixed start of the clock (demo and test only)")
 
@@ -195,6 +203,9 @@ def load(**given: Any) -> Settings:
     lines = [
         f"{name}: no such setting; compare the name with .env.example" for name in sorted(os.environ) if _unknown(name)
     ]
+    folder = os.environ.get("GATEWAY_SECRETS_DIR")
+    if folder is not None and not Path(folder).is_dir():  # the library would warn, and start without the secrets
+        raise SettingsInvalid([*lines, "GATEWAY_SECRETS_DIR: there is no such folder"])
     try:
         settings = Settings(**given)
     except SettingsError as exc:

@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 EVENTS = {
     "account.misconfigured": "an account's credentials, sender or quota were refused; its messages are kept",
     "callback.matched": "a receipt arrived and moved a delivery",
+    "chunk.failed": "work on a chunk failed, for example because the store is away; the sweeper finds its rows",
     "clock.offset": "this process runs on a shifted clock (never in production)",
     "delivery.unexpected": "an adapter raised something that is not a ChannelError; treated as uncertain",
     "doorbell.failed": "Redis did not take a ring; the sweeper will find the rows",
@@ -25,6 +26,7 @@ EVENTS = {
     "gateway.stopped": "a process has closed everything",
     "notifications.accepted": "a group of notifications was committed",
     "deliveries.recorded": "a group of provider calls was recorded",
+    "recording.delayed": "the store did not take what came of provider calls; it is offered again",
     "request.failed": "a request ended in an unexpected error; the class only",
     "sweep.done": "the sweeper found rows to act on",
     "sweep.failed": "the sweeper or the poll failed, for example because the store is away; it tries again",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway import telemetry
 from gateway.usecases import deliver as delivering
 from gateway.usecases.runtime import Runtime
 
 
 async def deliver(ctx: dict[str, Any], ids: list[str]) -> None:
-    """Work on a chunk of deliveries."""
+    """Work on a chunk of deliveries. What fails is found again by the sweeper, by its due time or its lease."""
     rt: Runtime = ctx["runtime"]
-    await delivering.deliver(rt, ids)
+    try:
+        await delivering.deliver(rt, ids)
+    except Exception as exc:  # noqa: BLE001 - arq would log the whole traceback; the class only, a text may quote
+        telemetry.log().warning("chunk.failed", error=type(exc).__name__, count=len(ids))

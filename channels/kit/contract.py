@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from channels.kit.errors import ChannelError
 
@@ -260,7 +260,7 @@ class AdapterOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    deadline_s: float = 20.0  # total time one send may take, connection included
+    deadline_s: float = Field(20.0, description="seconds that one send may take, connection included")
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Write the feature matrix of the channels from their capabilities: the table in docs/channels.md.
+"""Write what the channels can do and which options they take, from their declarations: docs/channels.md.
 
 Reads declarations, knows no adapter. ``python -m channels.kit.matrix > docs/channels.md`` writes the whole page.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from channels.kit.contract import Capabilities
+from channels.kit.contract import AdapterOptions, Capabilities
 from channels.kit.registry import load
 
 SHIPPED = ("email_smtp", "sms_twilio", "telegram_bot", "whatsapp_twilio", "memory")
@@ -20,6 +20,13 @@ What each shipped channel can do, as its adapter declares it. Written by `python
 when this page and the code differ. Classes are confidentiality classes: the highest one that a channel carries by
 default, and the highest one that the operator may raise it to.
 
+"""
+
+
+_OPTIONS = """## Options
+
+Written in an account's block: `GATEWAY_ACCOUNTS__<name>__<option>`. What every account has besides is in
+[settings.md](settings.md#accounts).
 """
 
 
@@ -54,9 +61,22 @@ def table(adapters: Mapping[str, Capabilities]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def options(name: str, kind: type[AdapterOptions]) -> str:
+    """Return an adapter's options as a Markdown table with a heading."""
+    lines = [f"### `{name}`", "", "| option | default | meaning |", "|---|---|---|"]
+    for option, field in kind.model_fields.items():
+        value = field.get_default(call_default_factory=True)
+        unset = value is None or value in ("", {})
+        default = "required" if field.is_required() else "unset" if unset else f"`{value}`"
+        lines.append(f"| `{option.upper()}` | {default} | {field.description or ''} |")
+    return "\n".join(lines) + "\n"
+
+
 def page() -> str:
     """Return docs/channels.md. Raises AdapterUnknown where the project is not installed."""
-    return _HEAD + table({name: load(name).capabilities for name in SHIPPED})
+    adapters = {name: load(name) for name in SHIPPED}
+    tables = [options(name, adapter.Options) for name, adapter in adapters.items()]
+    return "\n".join([_HEAD + table({name: one.capabilities for name, one in adapters.items()}), _OPTIONS, *tables])
 
 
 def _line(name: str, cells: Iterable[str]) -> str:

@@ -75,17 +75,21 @@ FACTS: Mapping[str, Fact] = {
 class TwilioOptions(AdapterOptions):
     """One Twilio account and one sender on it."""
 
-    account_sid: str = Field(pattern=r"^AC[0-9a-f]{32}$")
-    auth_token: SecretStr = Field(min_length=1)  # also what webhooks are signed with
-    previous_auth_token: SecretStr | None = Field(default=None, min_length=1)  # still accepted on webhooks
-    api_key: str = Field(default="", pattern=r"^(SK[0-9a-f]{32})?$")  # sends instead of the auth token
-    api_secret: SecretStr | None = Field(default=None, min_length=1)
-    sender: str = ""  # number, or a name where the channel allows one
-    messaging_service_sid: str = Field(default="", pattern=r"^(MG[0-9a-f]{32})?$")
-    base_url: BaseUrl = "https://api.twilio.com"
-    signature: Literal["HMAC_SHA1", "HMAC_SHA256"] = "HMAC_SHA1"
-    countries: tuple[int, ...] = (49,)  # calling codes that we send to
-    connect_s: float = 5.0
+    account_sid: str = Field(pattern=r"^AC[0-9a-f]{32}$", description="the account")
+    auth_token: SecretStr = Field(min_length=1, description="its secret; webhooks are signed with it")
+    previous_auth_token: SecretStr | None = Field(None, min_length=1, description="still accepted on webhooks")
+    api_key: str = Field(
+        default="", pattern=r"^(SK[0-9a-f]{32})?$", description="sends instead of the auth token; with api_secret"
+    )
+    api_secret: SecretStr | None = Field(default=None, min_length=1, description="belongs to api_key")
+    sender: str = Field("", description="number, or a name where the channel allows one; this or the next")
+    messaging_service_sid: str = Field(
+        default="", pattern=r"^(MG[0-9a-f]{32})?$", description="a pool of senders instead of one"
+    )
+    base_url: BaseUrl = Field("https://api.twilio.com", description="where the API is")
+    signature: Literal["HMAC_SHA1", "HMAC_SHA256"] = Field("HMAC_SHA1", description="how webhooks are signed")
+    countries: tuple[int, ...] = Field((49,), description="calling codes that we send to, as a JSON list")
+    connect_s: float = Field(5.0, description="seconds until a connection must stand")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:

@@ -103,6 +103,8 @@ def summary(console: Console, result: Result, addresses: Mapping[str, Any]) -> N
     """Print the account of the run and where to look next."""
     tally = result.tally
     console.print(channel_table(tally, title="Deliveries by channel"))
+    if any(row.get("open", 0) for row in tally.channels.values()):
+        console.print("waiting: fall-backs behind a message that the provider may still report as failed.")
     reasons = Table(
         "reason", "count", "what it means", title="Why a channel was left out or failed", title_justify="left"
     )
@@ -116,4 +118,4 @@ def summary(console: Console, result: Result, addresses: Mapping[str, Any]) -> N
         f"{result.seconds:.1f} s — {verdict}"
     )
     for name, address in addresses.items():
-        console.print(f"  {name}: {address}")
+        console.print(f"  {name}: {address}", soft_wrap=True)  # what is to be copied stays on one line

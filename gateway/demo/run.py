@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,34 +40,48 @@ async def demo(catalogue: Path, *, once: bool, as_json: bool, people: int) -> in
     console = Console(stderr=as_json)
     telemetry.configure("WARNING")
     contents = read_folder(catalogue)
-    sock, listen = _free_port(console)
-    stage.clean(FOLDER)
-    with processes.stop_signal() as stop:
-        async with contextlib.AsyncExitStack() as stack:
-            ready = await stack.enter_async_context(stage.sandbox(FOLDER / "sandbox"))
-            settings = stage.settings_for(ready, contents, listen, FOLDER)
-            rt = await stack.enter_async_context(bootstrap.open(settings))
-            await _empty(rt)
-            await migrate(rt.db)
-            await _publish(rt, contents)
-            await stack.enter_async_context(processes.serving(rt, sock))
-            await stack.enter_async_context(working(rt, concurrency=settings.concurrency, sweep_s=settings.sweep_s))
-            http = Http()
-            stack.push_async_callback(http.close)
-            await stage.introduce(http, ready["http"], contents, settings.public_url)
-            await _install(rt)
-            errand = asyncio.create_task(_errand(rt, http, console, contents, sandbox=ready["http"], count=people))
+    with stage.clean_folder(FOLDER) as folder, processes.stop_signal() as stop:
+        if folder != FOLDER:
+            console.print(f"Another demonstration runs in {FOLDER}; using {folder} instead.")
+        async with _opened(console, contents, folder) as (rt, http, sandbox):
+            console.print(f"Telling {people:,} invented people one thing each ...")
+            errand = asyncio.create_task(_errand(rt, http, console, contents, sandbox=sandbox, count=people))
             if not await _first(errand, stop):
+                console.print("Stopped before everything had ended.")
                 return INTERRUPTED
             result = errand.result()
-            addresses = {} if once else await _addresses(rt, ready["http"])
-            summary(console, result, addresses)
+            summary(console, result, {} if once else await _addresses(rt, sandbox))
             if as_json:
                 print(result.json(), flush=True)  # noqa: T201 - the answer for programs
             if not once:
                 console.print("It keeps running; Ctrl-C ends it.")
                 await stop.wait()
             return 0 if result.good else 1
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    console: Console, contents: Mapping[str, Content], folder: Path
+) -> AsyncIterator[tuple[Runtime, Http, str]]:
+    """Lend the whole house, working and serving: the Runtime, a client of its API, and the stand-ins' address."""
+    sock, listen = _free_port(console)
+    console.print("Starting the gateway and the local stand-ins for the providers ...")
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(contextlib.closing(sock))
+        ready = await stack.enter_async_context(stage.sandbox(folder / "sandbox"))
+        settings = stage.settings_for(ready, contents, listen, folder)
+        bootstrap.make_ring(settings.keyring)
+        rt = await stack.enter_async_context(bootstrap.open(settings))
+        await _empty(rt)
+        await migrate(rt.db)
+        await _publish(rt, contents)
+        await stack.enter_async_context(processes.serving(rt, sock))
+        await stack.enter_async_context(working(rt, concurrency=settings.concurrency, sweep_s=settings.sweep_s))
+        http = Http()
+        stack.push_async_callback(http.close)
+        await stage.introduce(http, ready["http"], contents, settings.public_url)
+        await _install(rt)
+        yield rt, http, ready["http"]
 
 
 async def _first(errand: asyncio.Task[Result], stop: asyncio.Event) -> bool:
@@ -87,7 +101,8 @@ async def _addresses(rt: Runtime, sandbox: str) -> dict[str, str]:
     return {
         "phones": sandbox,
         "API": f"{rt.policy.public_url}/docs",
-        "key for trying (this run only)": await access.create_key(rt, CLIENT),
+        "key for this run": await access.create_key(rt, CLIENT),
+        "key that sends nothing (docs/test-keys.md)": await access.create_key(rt, CLIENT, test=True),
     }
 
 

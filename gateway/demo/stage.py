@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
+import itertools
 import json
 import secrets
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from gateway.demo.people import START
 from gateway.domain.content import Content
 from gateway.egress import Http
 from gateway.render.approved import positional
-from gateway.settings import Settings, load
+from gateway.settings import AccountSettings, Settings, load
 
 READY_S = 30.0
 RELEASE = {
@@ -68,7 +70,11 @@ def content_sid(key: str, language: str) -> str:
 
 
 def settings_for(ready: Mapping[str, Any], contents: Mapping[str, Content], listen: str, folder: Path) -> Settings:
-    """Return the demonstration's profile; database and Redis may still be given by the environment."""
+    """Return the demonstration's profile; database and Redis may still be given by the environment.
+
+    Accounts and key ring never are: the people are invented, but an account from outside would really write to
+    whoever has their numbers.
+    """
     approved = {
         f"{key}.{language}": content_sid(key, language)
         for key, content in contents.items()
@@ -91,24 +97,39 @@ def settings_for(ready: Mapping[str, Any], contents: Mapping[str, Content], list
         "telegram": {"adapter": "telegram_bot", "token": ready["telegram_token"],
                      "webhook_secret": secrets.token_urlsafe(24), "base_url": ready["telegram_base_url"], **swift},
     }  # fmt: skip
-    return load(
+    settings = load(
         _env_file=None,
         profile="demo",
         data_dir=folder,
+        keyring_file=folder / "keyring.json",
         listen=listen,
         public_url=f"http://{listen}",
         clock_start=START,
         client_per_s=100_000,
+        adapters=None,
         accounts=accounts,
         sweep_s=0.5,
         log_level="WARNING",
     )
+    ours = {name: AccountSettings(**block) for name, block in accounts.items()}  # the library merged the outside's in
+    return settings.model_copy(update={"accounts": ours})
 
 
-def clean(folder: Path) -> None:
-    """Forget an earlier run."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+@contextlib.contextmanager
+def clean_folder(usual: Path) -> Iterator[Path]:
+    """Lend an empty folder: the usual one, or its neighbour while another demonstration runs there."""
+    usual.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = usual if number == 1 else usual.with_name(f"{usual.name}-{number}")
+        with folder.with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            yield folder
+            return
 
 
 async def introduce(http: Http, base: str, contents: Mapping[str, Content], public_url: str) -> None:

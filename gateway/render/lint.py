@@ -55,7 +55,7 @@ def check(
     problems = [*_rules(content, k1_keys), *_buttons(content)]
     if channels is not None:
         problems += [
-            Problem("/channels", "unknown_channel", f"no channel {one} is installed; remove it or install its adapter")
+            Problem("/channels", "unknown_channel", f"no adapter for {one} is installed and in GATEWAY_ADAPTERS")
             for one in content.channels
             if one not in channels
         ]

@@ -102,21 +102,21 @@ def _still_allowed(now: datetime) -> ColumnElement[bool]:
 
 
 async def begin_sending(
-    conn: AsyncConnection, claimed: Sequence[tuple[str, int]], *, now: datetime, lease_after: datetime
+    conn: AsyncConnection, claimed: Sequence[tuple[str, int]], *, now: datetime, lease_until: datetime
 ) -> set[str]:
     """Commit claimed deliveries to sending where the claim is still ours and everything still allows it.
 
-    ``lease_after``: the lease must outlast this instant (the call's deadline). Returns the ids that may be sent.
+    ``lease_until``: renews the lease beyond the call's deadline. Returns the ids that may be sent.
     """
     statement = (
         update(deliveries)
         .where(
             tuple_(_d.id, _d.token).in_(claimed),
             _d.state == State.CLAIMED.value,
-            _d.lease_until > lease_after,
+            _d.lease_until > now,
             _still_allowed(now),
         )
-        .values(state=State.SENDING.value, changed_at=now)
+        .values(state=State.SENDING.value, lease_until=lease_until, changed_at=now)
         .returning(_d.id)
     )
     return set((await conn.execute(statement)).scalars())
@@ -190,6 +190,15 @@ async def change(conn: AsyncConnection, changes: Sequence[Change]) -> set[str]:
     return done
 
 
+async def lock_queued(conn: AsyncConnection, notification: str) -> None:
+    """Take the queued deliveries of a notification before the notification itself, as recording does.
+
+    Only the queued ones: a claimed one must not be held up just before its call.
+    """
+    waiting = select(_d.id).where(_d.notification_id == notification, _d.state == State.QUEUED.value)
+    await conn.execute(waiting.order_by(_d.id).with_for_update())
+
+
 async def submitted(conn: AsyncConnection, changes: Sequence[Change]) -> None:
     """Apply many submissions in one round, the common case; the caller reads back what held.
 
@@ -207,7 +216,10 @@ async def submitted(conn: AsyncConnection, changes: Sequence[Change]) -> None:
                 changed_at=bindparam("at"),
                 tries=_d.tries + 1,
             ),
-            [{"of": c.id, "claim": c.token, "provider": c.provider_id, "at": c.at} for c in changes],
+            [
+                {"of": c.id, "claim": c.token, "provider": c.provider_id, "at": c.at}
+                for c in sorted(changes, key=lambda one: one.id)  # as in ``change``: the same order everywhere
+            ],
         )
 
 
@@ -232,6 +244,11 @@ async def promote(conn: AsyncConnection, ids: Sequence[str], *, now: datetime) -
         .returning(_d.id, _d.lane)
     )
     return [(row.id, row.lane) for row in await conn.execute(statement)]
+
+
+async def running(conn: AsyncConnection, claimed: Sequence[tuple[str, int]]) -> set[str]:
+    """Return which of these claims are still without a recorded outcome."""
+    return set((await conn.execute(select(_d.id).where(tuple_(_d.id, _d.token).in_(claimed), _RUNNING))).scalars())
 
 
 async def insert_attempts(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:

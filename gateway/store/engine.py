@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any, Self
 
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -28,6 +28,7 @@ _AWAY_STATES = (  # of PostgreSQL, https://www.postgresql.org/docs/current/errco
     "08",  # no connection
     "28",  # not let in
     "3D",  # no such database
+    "40",  # two transactions stood in each other's way and ours was rolled back (deadlock)
     "53",  # no room, no memory, too many connections
     "57P",  # starting or shutting down
 )
@@ -72,6 +73,9 @@ class Database:
         database = cls(dialect, reader, writer)
         try:
             await database.ping()
+        except (TypeError, InterfaceError):  # the driver does not know an option in the query of the URL
+            await database.close()
+            raise ValueError("the database URL has an option that the driver does not take") from None
         except BaseException:
             await database.close()
             raise
@@ -124,7 +128,7 @@ class Database:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # without a cause: it quotes the URL, and the URL holds a password
         raise ValueError("the database URL cannot be read; write sqlite:///path or postgresql://…") from None
     backend = parsed.get_backend_name()
     if backend not in _DRIVERS:

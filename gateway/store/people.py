@@ -107,7 +107,7 @@ async def save_recipients(
     """Insert new recipients and change the given columns of known ones."""
     if new:
         await conn.execute(insert(recipients), list(new))
-    for subject, columns in changed:
+    for subject, columns in sorted(changed, key=lambda one: one[0]):  # so that two processes never wait for each other
         await conn.execute(update(recipients).where(recipients.c.subject == subject).values(**columns))
 
 
@@ -173,7 +173,8 @@ async def suppress(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> 
     """Keep addresses from being used; the first reason stays."""
     if rows:
         keys = [suppressions.c.channel, suppressions.c.address_index]
-        await conn.execute(insert_new(conn, suppressions, list(rows), keys))
+        ordered = sorted(rows, key=lambda row: (row["channel"], row["address_index"]))  # the same everywhere
+        await conn.execute(insert_new(conn, suppressions, ordered, keys))
 
 
 async def release(conn: AsyncConnection, channel: str, indexes: Sequence[bytes]) -> None:

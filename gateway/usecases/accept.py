@@ -124,11 +124,10 @@ async def _prepare(
 ) -> dict[Key, Prepared]:
     """Load (and where stated, save) the recipients, and plan."""
     stated = [(one.recipient, one.addresses, one.caller) for _, one in fresh.values() if not one.recipient.bare]
-    if stated:
-        async with rt.db.write() as conn:
-            for caller in {one[2] for one in stated}:
-                mine = [(recipient, addresses) for recipient, addresses, owner in stated if owner == caller]
-                await recipients.save(rt, conn, caller, mine, replace=False)
+    for caller in {one[2] for one in stated}:
+        mine = [(recipient, addresses) for recipient, addresses, owner in stated if owner == caller]
+        async with rt.db.write() as conn:  # one each: the rows of one are locked in order, those of two would not be
+            await recipients.save(rt, conn, caller, mine, replace=False)
     async with rt.db.read() as conn:
         known = await people.persons(conn, list({one.recipient.id for _, one in fresh.values()}))
     prepared = {}

@@ -28,6 +28,7 @@ from gateway.usecases.runtime import SIMULATOR, OpenAccount, Runtime
 from gateway.usecases.stopping import stop_url
 
 GROUP = 25  # deliveries that are committed to sending together, just before their calls
+MARGIN = timedelta(seconds=10)  # for recording what came of the calls
 log = telemetry.log()
 
 
@@ -94,6 +95,9 @@ def _prepare(rt: Runtime, work: Work, content: Content) -> Ready | str:
         return _barred(account, content) or _rendered(rt, work, content, account, capabilities)
     except (BlockedByLint, Unsupported) as exc:
         return exc.code
+    except Exception as exc:  # noqa: BLE001 - whatever is wrong with one row must not hold up its neighbours
+        log.warning("delivery.unexpected", account=work.account, delivery=work.id, error=type(exc).__name__)
+        return "internal"
 
 
 def _barred(account: OpenAccount | None, content: Content) -> str:
@@ -161,7 +165,7 @@ async def _send_group(rt: Runtime, group: Sequence[Ready]) -> int:
     now = rt.clock.now()
     claimed = [(one.work.id, one.work.token) for one in allowed]
     async with rt.db.write() as conn:
-        going = await deliveries.begin_sending(conn, claimed, now=now, lease_after=now + _deadline(rt, allowed))
+        going = await deliveries.begin_sending(conn, claimed, now=now, lease_until=now + _deadline(rt, allowed))
     stopped = [one.work for one in allowed if one.work.id not in going]
     if stopped:
         await record.stopped(rt, stopped)
@@ -195,9 +199,9 @@ def _rates(account: OpenAccount, work: Work) -> list[Rate]:
 
 
 def _deadline(rt: Runtime, group: Iterable[Ready]) -> timedelta:
-    """Return the longest that a call of this group may take."""
+    """Return the longest that the calls of this group and their recording may take: the lease while sending."""
     accounts = (rt.accounts.get(one.work.account) for one in group)
-    return timedelta(seconds=max((one.deadline_s for one in accounts if one is not None), default=1.0))
+    return MARGIN + timedelta(seconds=max((one.deadline_s for one in accounts if one is not None), default=1.0))
 
 
 async def _call(rt: Runtime, one: Ready) -> Called:

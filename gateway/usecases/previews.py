@@ -108,6 +108,7 @@ async def cancel(rt: Runtime, caller: Caller, ident: str) -> Mapping[str, Any]:
         row = await notifications.one(conn, ident)
         if row is None or row["client_id"] != caller.client_id:
             raise NotFound("There is no notification with this id, or it is not yours.")
+        await deliveries.lock_queued(conn, ident)
         if await notifications.cancel(conn, ident, now=now):
             family = (await deliveries.siblings(conn, [ident])).get(ident, [])
             changes = [

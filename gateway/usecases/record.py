@@ -6,6 +6,7 @@ another process that took over, is never overwritten.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from gateway import telemetry
 from gateway.domain.retrying import Step, next_try, verdict
 from gateway.domain.states import ENDS, State, derive
 from gateway.store import deliveries, notifications, people
-from gateway.store.engine import Connection
+from gateway.store.engine import Connection, StoreAway
 from gateway.store.rows import Change, Sibling, Work
 from gateway.usecases import recipients
 from gateway.usecases.runtime import Runtime
@@ -23,13 +24,44 @@ from gateway.usecases.runtime import Runtime
 if TYPE_CHECKING:
     from gateway.usecases.deliver import Called
 
+PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # before offering a record again: a restarted database is back by then
 log = telemetry.log()
 
 
 async def called(rt: Runtime, calls: Sequence[Called]) -> None:
-    """Write a group of finished calls, and ring for the fall-backs that it made due."""
+    """Write a group of finished calls, and ring for the fall-backs that it made due. Raises StoreAway.
+
+    An absent store is waited for: what is known now would otherwise be called uncertain for ever.
+    """
+    rung: list[tuple[str, str]] = []
+    for pause_s in (*PAUSES_S, None):
+        try:
+            rung = await _write(rt, calls)
+            break
+        except StoreAway:
+            if pause_s is None:
+                raise
+            log.warning("recording.delayed", count=len(calls))
+        await asyncio.sleep(pause_s)
+        calls = await _unwritten(rt, calls)
+    _count(calls)
+    await rt.doorbell.ring(rung)
+
+
+async def _unwritten(rt: Runtime, calls: Sequence[Called]) -> Sequence[Called]:
+    """Leave out what was written after all, where the connection broke at the commit."""
+    try:
+        async with rt.db.read() as conn:
+            running = await deliveries.running(conn, [(one.work.id, one.work.token) for one in calls])
+    except StoreAway:
+        return calls
+    return [one for one in calls if one.work.id in running]
+
+
+async def _write(rt: Runtime, calls: Sequence[Called]) -> list[tuple[str, str]]:
+    """Write the group in one transaction; return what to ring for."""
     if not calls:
-        return
+        return []
     changes = [_after(rt, one) for one in calls]
     taken = [one for one in changes if one.new is State.SUBMITTED]
     others = [one for one in changes if one.new is not State.SUBMITTED]
@@ -45,8 +77,7 @@ async def called(rt: Runtime, calls: Sequence[Called]) -> None:
         await _note(conn, [*held, *(one for one in others if one.id in applied)])
         rung = await settle(rt, conn, family, stop=_stopping(calls))
         await _simulated_receipts(rt, conn, calls)
-    _count(calls)
-    await rt.doorbell.ring(rung)
+    return rung
 
 
 def _stopping(calls: Iterable[Called]) -> set[str]:
@@ -243,7 +274,7 @@ async def put_back(rt: Runtime, waiting: Sequence[tuple[Work, float]]) -> None:
 async def stopped(rt: Runtime, works: Sequence[Work]) -> None:
     """End deliveries that were not let through at the last moment, each with the rule that no longer holds.
 
-    Where every rule holds, the lease was too short for the call: back to the queue, if the claim is still ours.
+    Where every rule holds, the lease had lapsed: back to the queue, if the claim is still ours.
     """
     now = rt.clock.now()
     async with rt.db.read() as conn:

@@ -36,6 +36,7 @@ class Policy:
     lease: timedelta = timedelta(seconds=30)
     uncertain: timedelta = timedelta(hours=1)
     ring_grace: timedelta = timedelta(seconds=2)
+    ring_again: timedelta = timedelta(seconds=20)  # the same while jobs wait in the lane
     client_per_s: float = 200.0
     max_body_bytes: int = 1_000_000
     max_batch_bytes: int = 32_000_000

@@ -44,11 +44,11 @@ async def approve(rt: Runtime, key: str, *, approver: str) -> Mapping[str, Any]:
     async with rt.db.write() as conn:
         row = await templates.latest(conn, key)
         if row is None:
-            raise NotFound("There is no version of this template. Run `botengang templates push` first.")
+            raise NotFound(f"There is no version of '{key}'. Run `botengang templates push` first.")
         if row.state != "draft":
-            raise Conflict(f"The newest version of this template is {row.state}; there is nothing to approve.")
+            raise Conflict(f"The newest version of '{key}' is {row.state}; there is nothing to approve.")
         if row.author == approver:
-            raise Conflict("Author and approver must be two persons.", code="four_eyes")
+            raise Conflict(f"Author and approver of '{key}' must be two persons.", code="four_eyes")
         content = (await rt.contents.of(conn, [row.id]))[row.id]
         newest = {one.key: one.id for one in sorted(await templates.listing(conn), key=lambda one: one.number)}
         others = await rt.contents.of(conn, newest.values())
@@ -56,7 +56,7 @@ async def approve(rt: Runtime, key: str, *, approver: str) -> Mapping[str, Any]:
         problems = check(content, rt.kinds, k1_keys=k1_keys)
         if problems:
             faults = [Fault(one.pointer, one.code, one.detail) for one in problems]
-            raise Invalid("The checks found problems in this text.", code="template_invalid", faults=faults)
+            raise Invalid(f"The checks found problems in '{key}'.", code="template_invalid", faults=faults)
         await templates.approve(conn, row.id, approver=approver, now=now)
         await audit.append(conn, at=now, actor=approver, verb="template.approved", object=f"{row.key}/{row.number}")
     return {"key": key, "number": row.number, "id": row.id, "state": "approved"}

@@ -124,14 +124,14 @@ async def _apply(rt: Runtime, changes: Sequence[Change]) -> None:
 async def ring_due(rt: Runtime, now: datetime) -> int:
     """Ring for rows that have been due for a while and that no waiting job will find; return how many.
 
-    While jobs wait in a lane its rows are being worked on; ringing again would only make the queue longer.
+    While jobs wait in a lane its rows are being worked on, and ringing again would only make the queue longer: rows
+    get more time then. Not for ever: the job of a killed worker waits there for minutes, and retries have no job.
     """
     rung = 0
     for lane in Lane:
-        if await rt.doorbell.depth(lane):
-            continue
+        grace = rt.policy.ring_again if await rt.doorbell.depth(lane) else rt.policy.ring_grace
         async with rt.db.read() as conn:
-            ids = await deliveries.due(conn, lane.value, before=now - rt.policy.ring_grace, limit=LIMIT)
+            ids = await deliveries.due(conn, lane.value, before=now - grace, limit=LIMIT)
         await rt.doorbell.ring((one, lane.value) for one in ids)
         rung += len(ids)
     return rung

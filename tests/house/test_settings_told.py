@@ -13,8 +13,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from gateway import bootstrap
+from gateway.egress import Http
 from gateway.settings import AccountSettings, Release, Settings, load
 from tests.house import tree
+from tests.support.clock import ManualClock
 
 NAME = re.compile(r"\bGATEWAY_[A-Z0-9]\w*(?:<\w+>\w*)*")
 TOLD_ELSEWHERE = {"GATEWAY_SECRETS_DIR"}  # read before the tree exists: where the files of secrets are
@@ -78,13 +81,18 @@ def test_no_document_names_a_setting_that_is_not_there():
     assert {str(path): names for path in places if (names := unknown(tree.text(tree.ROOT, path)))} == {}
 
 
-def test_the_example_is_itself_a_valid_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Copying .env.example to .env, with every commented line switched on, starts without a complaint."""
+def test_the_example_is_itself_a_valid_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+):
+    """Copying .env.example to .env, with every commented line switched on, starts without a complaint of any adapter."""
     lines = tree.text(tree.ROOT, Path(".env.example")).splitlines()
     switched_on = [line.removeprefix("#") for line in lines if re.match(r"#?GATEWAY_", line)]
     (tmp_path / ".env").write_text("\n".join(switched_on), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert "mail" in load().accounts
+    settings = load()
+    built = bootstrap.open_accounts(settings, http=Http(), clock=clock)
+    assert set(built) == {"mail", "sms", "whatsapp", "telegram"}
+    assert built["mail"].facts.released
 
 
 @pytest.mark.parametrize("name", ["GATEWAY_DATABSE_URL", "GATEWAY_LISTEN__PORT", "GATEWAY_ACCOUNTS__a__RELEASE__BOSS"])

@@ -102,8 +102,10 @@ async def test_a_shared_bucket_keeps_its_word(pool: ArqRedis, shape: tuple[float
 async def test_a_full_bucket_gives_at_once_at_every_instant(pool: ArqRedis, microseconds: int):
     """Rounding of large instants must not make the first token wait: it would cost a sweep."""
     clock = ManualClock(datetime(2027, 3, 8, 9, 0, 0, microseconds, tzinfo=UTC))
-    for per_s in (0.1, 0.3, 1.0, 7.0, 10.0, 30.0, 1000.0):
-        assert await SharedBuckets(pool, clock).take([bucket(per_s, 1.0)]) == 0.0
+    for per_s in (0.3, 2.5, 5.0, 24.0, 80.0, 1000.0):  # among them some whose seconds a token are rounded up
+        rate = bucket(per_s, 1.0)
+        assert await SharedBuckets(pool, clock).take([rate]) == 0.0
+        assert await SharedBuckets(pool, clock).take([rate]) > 0  # and that token is gone
 
 
 async def test_all_or_nothing(pool: ArqRedis):

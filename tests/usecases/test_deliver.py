@@ -175,6 +175,24 @@ async def test_a_worker_that_lost_its_claim_calls_nobody(rt: Runtime, vault: Vau
     assert (facts["state"], facts["token"], facts["tries"]) == ("submitted", 2, 1)
 
 
+async def test_a_worker_leaves_alone_what_another_has_claimed_meanwhile(rt: Runtime, clock: ManualClock):
+    """The row is claimed and its lease is good, but it is another's: the fencing token tells them apart."""
+    done = await accept.accept(rt, CALLER, posted(channels=("sms",)))
+
+    async def meanwhile() -> None:
+        clock.advance(31)
+        await upkeep.sweep(rt)
+        async with rt.db.write() as conn:
+            lease = clock.now() + timedelta(seconds=60)
+            assert await rows.claim(conn, [first(done)], now=clock.now(), lease_until=lease)
+
+    rt.buckets = Interlude(meanwhile)
+    assert await deliver.deliver(rt, [first(done)]) == 0
+    facts = await row(rt, first(done))
+    assert (facts["state"], facts["token"]) == ("claimed", 2)
+    assert taken(rt) == []
+
+
 async def test_a_late_answer_clears_up_what_was_called_uncertain(rt: Runtime, clock: ManualClock):
     """The lease lapsed during the call, but the claim is still ours: that the provider took it is known after all."""
     done = await accept.accept(rt, CALLER, posted(channels=("sms",)))

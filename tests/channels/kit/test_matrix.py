@@ -52,6 +52,14 @@ def test_limits():
     }
 
 
+def test_every_option_says_what_it_is_for():
+    """An operator finds each adapter's options with a meaning on the page."""
+    for name in SHIPPED:
+        for option, field in load(name).Options.model_fields.items():
+            assert field.description, f"{name}: {option}"
+            assert f"| `{option.upper()}` | " in page()
+
+
 def test_the_table_is_a_table():
     """Every line has the same number of cells, so that it renders."""
     lines = table({name: load(name).capabilities for name in SHIPPED}).splitlines()

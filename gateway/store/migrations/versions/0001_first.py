@@ -290,7 +290,7 @@ def _append_only(ledger: str) -> None:
     """Let the database refuse to change or delete a row: an update by anybody, our own mistakes included."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute(
-            f"""CREATE FUNCTION {ledger}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            f"""CREATE OR REPLACE FUNCTION {ledger}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE EXCEPTION '{ledger} is append-only' USING ERRCODE = 'restrict_violation'; END $$"""
         )
         op.execute(  # for each statement: one that would hit no row, and TRUNCATE, are refused as well
