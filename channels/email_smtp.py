@@ -63,7 +63,7 @@ class EmailOptions(AdapterOptions):
 
     host: str = Field(min_length=1, description="the relay")
     port: int = Field(587, description="its port for submission")
-    tls: Literal["starttls", "implicit"] = Field("starttls", description="how the connection is secured")
+    tls: Literal["starttls", "implicit"] = Field("starttls", description="starttls or implicit; nothing weaker")
     ca_file: Path | None = Field(None, description="trusted instead of the system's authorities")
     username: str = Field("", description="login; with password, or neither")
     password: SecretStr | None = Field(None, description="login; with username, or neither")

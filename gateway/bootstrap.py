@@ -85,12 +85,11 @@ def open_vault(settings: Settings) -> Vault:
     """Load the key ring; the embedded mode makes one at its first start. Raises SettingsInvalid."""
     path = settings.keyring
     if not path.exists():
-        if not settings.embedded:
+        if not settings.embedded or settings.database_file.exists():  # rows are sealed already: a new ring opens none
             raise SettingsInvalid(
                 [f"GATEWAY_KEYRING_FILE: there is no key ring at {path}; bring its copy back, or `botengang keys ring`"]
             )
-        _folder(path.parent, "GATEWAY_DATA_DIR or GATEWAY_KEYRING_FILE")
-        return Vault(KeyRing.create(path))
+        make_ring(path)
     return Vault(KeyRing.load(path))
 
 
@@ -206,7 +205,7 @@ def open_accounts(settings: Settings, *, http: Http, clock: Clock) -> dict[str, 
             lines.append(f"{prefix}__CEILING: this adapter carries at most {highest.name}")
             continue
         adapter = kind(options, http=http, clock=clock)
-        found[name] = _open(name, block, adapter, ceiling=ceiling, deadline_s=options.deadline_s, clock=clock)
+        found[name] = _open(name, block, adapter, ceiling=ceiling, deadline_s=options.deadline_s)
     if lines:
         raise SettingsInvalid(lines)
     return found
@@ -219,20 +218,20 @@ def _line(prefix: str, error: Any) -> str:
 
 
 def _open(
-    name: str, block: AccountSettings, adapter: Adapter, *, ceiling: Confidentiality, deadline_s: float, clock: Clock
+    name: str, block: AccountSettings, adapter: Adapter, *, ceiling: Confidentiality, deadline_s: float
 ) -> OpenAccount:
-    today = clock.now().date()
     facts = Account(
         name=name,
         channel=adapter.capabilities.channel,
         ceiling=ceiling,
-        released=block.release is not None and block.release.review_by >= today,
+        released=block.release is not None,
         paused=block.paused,
         weight=block.weight,
     )
     limits = adapter.capabilities.limits
     return OpenAccount(
         facts=facts,
+        review_by=block.release.review_by if block.release is not None else None,
         adapter=adapter,
         approved=block.approved,
         rates=_rates(limits, "account", f"account:{name}", block.account_per_s),
@@ -281,6 +280,9 @@ async def prepare(settings: Settings) -> Path | None:
 
 
 def make_ring(path: Path) -> None:
-    """Make a key ring for the scaled mode."""
-    _folder(path.parent, "GATEWAY_KEYRING_FILE")
-    KeyRing.create(path)
+    """Make a key ring. Raises SettingsInvalid where it cannot be written, VaultError where there is one."""
+    _folder(path.parent, "GATEWAY_DATA_DIR or GATEWAY_KEYRING_FILE")
+    try:
+        KeyRing.create(path)
+    except OSError as exc:
+        raise SettingsInvalid([f"GATEWAY_KEYRING_FILE: {path} cannot be written ({exc.strerror})"]) from None

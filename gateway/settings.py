@@ -160,6 +160,8 @@ class Settings(BaseSettings):
             raise ValueError("clock_start: refused in production; unset GATEWAY_CLOCK_START")
         if self.clock_start is not None and self.clock_start.tzinfo is None:
             raise ValueError("clock_start: needs a time zone, such as 2027-03-01T10:00:00Z")
+        if self.redis_url is not None and self.database_url is None:
+            raise ValueError("redis_url: several processes need GATEWAY_DATABASE_URL too; unset it to run embedded")
         return self
 
     @property
@@ -167,7 +169,12 @@ class Settings(BaseSettings):
         """Return the database's address."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'botengang.db'}"
+        return f"sqlite+aiosqlite:///{self.database_file}"
+
+    @property
+    def database_file(self) -> Path:
+        """Return the embedded database's path."""
+        return self.data_dir.absolute() / "botengang.db"
 
     @property
     def keyring(self) -> Path:
@@ -229,8 +236,10 @@ def _unknown(name: str) -> bool:
 
 def _line(error: Any) -> str:
     path = "__".join(str(part).upper() for part in error["loc"])
-    name = f"GATEWAY_{path}" if path else "GATEWAY_*"
     message = str(error["msg"]).removeprefix("Value error, ")
+    if not path:  # what is wrong about several settings together names one of them first
+        path, _, message = message.partition(": ")
+    name = f"GATEWAY_{path.upper()}"
     if error["type"] == "extra_forbidden":
         message = "no such setting; compare the name with .env.example"
     return f"{name}: {message}"

@@ -56,7 +56,7 @@ def test_an_account_without_a_provider_record_is_not_released(clock: ManualClock
     assert accounts(clock, memory=MEMORY)["memory"].facts.released is False
     for day, released in (("2026-11-22", False), ("2026-11-23", True), ("2026-11-24", True)):
         one = accounts(clock, memory=MEMORY | {"release": RELEASE | {"review_by": day}})["memory"]
-        assert one.facts.released is released, day
+        assert one.facts_at(clock.now()).released is released, day
 
 
 async def test_what_is_not_released_is_planned_as_such(clock: ManualClock):
@@ -133,12 +133,35 @@ def test_the_key_ring_is_made_once_and_for_the_owner_only(tmp_path: Path):
 
 def test_the_scaled_mode_makes_no_key_ring_by_itself(tmp_path: Path):
     """Ten processes would make ten rings: it says which command makes one."""
-    settings = load(keyring_file=tmp_path / "ring.json", redis_url="redis://127.0.0.1:1/0")
+    nowhere = {"redis_url": "redis://127.0.0.1:1/0", "database_url": "postgresql://127.0.0.1:1/none"}
+    settings = load(keyring_file=tmp_path / "ring.json", **nowhere)
     with pytest.raises(SettingsInvalid) as told:
         bootstrap.open_vault(settings)
     assert "botengang keys ring" in told.value.lines[0]
     bootstrap.make_ring(tmp_path / "ring.json")
     bootstrap.open_vault(settings)
+
+
+def test_a_lost_key_ring_is_not_papered_over(tmp_path: Path):
+    """A database without its ring holds what no new ring can read: the copy has to come back (A-17)."""
+    settings = load(data_dir=tmp_path)
+    settings.database_file.touch()
+    with pytest.raises(SettingsInvalid, match="bring its copy back"):
+        bootstrap.open_vault(settings)
+    assert not settings.keyring.exists()
+
+
+def test_a_key_ring_that_cannot_be_written_is_told(tmp_path: Path):
+    """A place where nothing can be made: one line with the setting, no traceback."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsInvalid, match="GATEWAY_KEYRING_FILE"):
+        bootstrap.make_ring(tmp_path / "file" / "ring.json")
+
+
+def test_redis_without_a_server_database_is_refused():
+    """Several processes cannot share the embedded database; the line names what is missing."""
+    with pytest.raises(SettingsInvalid, match="GATEWAY_DATABASE_URL"):
+        load(redis_url="redis://127.0.0.1:6379/0")
 
 
 def test_a_damaged_key_ring_is_told(tmp_path: Path):
@@ -149,7 +172,7 @@ def test_a_damaged_key_ring_is_told(tmp_path: Path):
     assert (tmp_path / "ring.json").read_text() == "{}"
 
 
-async def test_the_runtime_fits_its_mode(clock: ManualClock, tmp_path: Path, redis_url: str):
+async def test_the_runtime_fits_its_mode(clock: ManualClock, tmp_path: Path, redis_url: str, postgres_url: str):
     """Embedded: everything in the process. With a Redis: buckets that all processes share."""
     settings: Settings = load(data_dir=tmp_path / "data")
     async with bootstrap.open(settings, clock=clock) as rt:
@@ -157,7 +180,8 @@ async def test_the_runtime_fits_its_mode(clock: ManualClock, tmp_path: Path, red
         assert await rt.doorbell.ping()
         assert {"email", "sms", "telegram", "whatsapp"} <= set(rt.kinds)
     bootstrap.make_ring(tmp_path / "ring.json")
-    scaled = load(data_dir=tmp_path / "data", redis_url=redis_url, keyring_file=tmp_path / "ring.json")
+    servers = {"redis_url": redis_url, "database_url": postgres_url}
+    scaled = load(data_dir=tmp_path / "data", keyring_file=tmp_path / "ring.json", **servers)
     async with bootstrap.open(scaled, clock=clock) as rt:
         assert isinstance(rt.buckets, SharedBuckets)
         assert await rt.doorbell.ping()

@@ -66,6 +66,7 @@ def options(name: str, kind: type[AdapterOptions]) -> str:
     lines = [f"### `{name}`", "", "| option | default | meaning |", "|---|---|---|"]
     for option, field in kind.model_fields.items():
         value = field.get_default(call_default_factory=True)
+        value = list(value) if isinstance(value, tuple) else value
         unset = value is None or value in ("", {})
         default = "required" if field.is_required() else "unset" if unset else f"`{value}`"
         lines.append(f"| `{option.upper()}` | {default} | {field.description or ''} |")

@@ -87,7 +87,9 @@ class TwilioOptions(AdapterOptions):
         default="", pattern=r"^(MG[0-9a-f]{32})?$", description="a pool of senders instead of one"
     )
     base_url: BaseUrl = Field("https://api.twilio.com", description="where the API is")
-    signature: Literal["HMAC_SHA1", "HMAC_SHA256"] = Field("HMAC_SHA1", description="how webhooks are signed")
+    signature: Literal["HMAC_SHA1", "HMAC_SHA256"] = Field(
+        "HMAC_SHA1", description="of webhooks: HMAC_SHA1 or HMAC_SHA256"
+    )
     countries: tuple[int, ...] = Field((49,), description="calling codes that we send to, as a JSON list")
     connect_s: float = Field(5.0, description="seconds until a connection must stand")
 

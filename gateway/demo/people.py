@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -105,25 +106,32 @@ def _consents(draw: random.Random, channels: Sequence[str]) -> list[dict[str, An
 def tell(people: Sequence[Person], contents: Mapping[str, Content]) -> list[dict[str, Any]]:
     """Return one notification request for each person, with values that fit the template."""
     draw = random.Random(SEED + 1)  # noqa: S311 - invention, not secrecy
+    links = random.Random(SEED + 2)  # noqa: S311 - invention, not secrecy
     keys = sorted(set(contents) - NOT_POSTED)
     weights = [OFTEN.get(key, 1) for key in keys]
     return [
         {
             "template": (content := contents[draw.choices(keys, weights)[0]]).key,
             "recipient": {"id": person.id},
-            "variables": _values(draw, content),
+            "variables": _values(draw, content, link=_link(links)),
             "reference": f"demo-{person.id}",
         }
         for person in people
     ]
 
 
-def _values(draw: random.Random, content: Content) -> dict[str, str]:
-    """Return the examples, with a day and hour of the coming weeks where a template has them."""
+def _link(draw: random.Random) -> str:
+    """Return an address of one's own, as a portal makes them: as long as the examples', and like none of them."""
+    return "https://info.mtk.example/n/" + "".join(draw.choices(string.ascii_letters + string.digits, k=8))
+
+
+def _values(draw: random.Random, content: Content, *, link: str) -> dict[str, str]:
+    """Return the examples, with a day and hour of the coming weeks, and the link, where a template has them."""
     day = START + timedelta(days=7 * draw.randint(1, 4) + draw.randint(0, 4))
     made = {
         "date": day.strftime("%d.%m.%Y"),
         "weekday": WEEKDAYS[day.weekday()],
+        "url": link,
         "time": f"{draw.randint(8, 16):02d}:{draw.choice((0, 15, 30, 45)):02d}",
     }
     return {name: made.get(one.type, one.example) for name, one in content.variables.items()}

@@ -66,9 +66,11 @@ def read_folder(path: Path) -> dict[str, Content]:
 
     Raises TemplateInvalid with the problems of all files; their pointers begin with the file's name.
     """
+    if not path.is_dir():
+        raise TemplateInvalid([Problem(str(path), "no_folder", "there is no such folder")])
     contents: dict[str, Content] = {}
     problems: list[Problem] = []
-    for file in sorted(path.glob("*.toml")):
+    for file in sorted(one for one in path.glob("*.toml") if one.is_file()):
         try:
             contents[file.stem] = read(file.read_bytes(), name=file.stem)
         except TemplateInvalid as exc:

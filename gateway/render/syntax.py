@@ -78,10 +78,9 @@ def check(source: str, variables: Mapping[str, Variable], *, pointer: str = "") 
 def names(source: str) -> frozenset[str]:
     """Return the names that a source uses. Raises TemplateInvalid if it cannot be parsed at all."""
     try:
-        tree = _ENVIRONMENT.parse(source)
+        return frozenset(one.name for one in _ENVIRONMENT.parse(source).find_all(nodes.Name))
     except (TemplateSyntaxError, RecursionError) as exc:
         raise TemplateInvalid([Problem("", "syntax", str(exc))]) from exc
-    return frozenset(one.name for one in tree.find_all(nodes.Name))
 
 
 @lru_cache(maxsize=4096)

@@ -92,7 +92,7 @@ def _prepare(rt: Runtime, work: Work, content: Content) -> Ready | str:
     if capabilities is None:
         return "account_gone"
     try:
-        return _barred(account, content) or _rendered(rt, work, content, account, capabilities)
+        return _barred(account, content, rt.clock.now()) or _rendered(rt, work, content, account, capabilities)
     except (BlockedByLint, Unsupported) as exc:
         return exc.code
     except Exception as exc:  # noqa: BLE001 - whatever is wrong with one row must not hold up its neighbours
@@ -100,13 +100,13 @@ def _prepare(rt: Runtime, work: Work, content: Content) -> Ready | str:
         return "internal"
 
 
-def _barred(account: OpenAccount | None, content: Content) -> str:
-    """Ask the last gate (A-01, A-15): the operator may have lowered the ceiling or the release since planning."""
+def _barred(account: OpenAccount | None, content: Content, now: datetime) -> str:
+    """Ask the last gate (A-01, A-15): the ceiling may have been lowered, or the release have ended, since planning."""
     if account is None:
         return ""
     if content.klass > account.facts.ceiling:
         return "class_not_allowed"
-    return "" if account.facts.released else "account_not_released"
+    return "" if account.facts_at(now).released else "account_not_released"
 
 
 def _rendered(

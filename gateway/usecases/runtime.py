@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
 from channels.kit.contract import Adapter, Capabilities, Clock, Inbound, Receipt
 from gateway.domain.content import Content
@@ -53,6 +53,12 @@ class OpenAccount:
     rates: tuple[Rate, ...] = ()  # for the account; keys are complete
     recipient_rates: tuple[Rate, ...] = ()  # for a person; the contact point's id is appended to the key
     deadline_s: float = 20.0  # the longest that one call may take
+    review_by: date | None = None  # the last day of the release (A-15); None: without end
+
+    def facts_at(self, now: datetime) -> Account:
+        """Return the facts as they are at this instant: a release ends while the process runs."""
+        ended = self.review_by is not None and now.date() > self.review_by
+        return replace(self.facts, released=False) if ended else self.facts
 
 
 class Ids:
@@ -114,7 +120,8 @@ class Runtime:
     @property
     def facts(self) -> Sequence[Account]:
         """Return what planning needs to know of the accounts."""
-        return [account.facts for account in self.accounts.values()]
+        now = self.clock.now()
+        return [account.facts_at(now) for account in self.accounts.values()]
 
     def callback_url(self, account: str) -> str:
         """Return where the provider of ``account`` reaches us."""

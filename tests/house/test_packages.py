@@ -51,7 +51,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "msgspec": ("gateway.http", "gateway.usecases", "gateway.queue"),
     # secrets
     "cryptography": ("gateway.store", "channels.sandbox", "channels.conformance"),
-    "argon2": ("gateway.usecases",),
     # the suite that every adapter has to pass, third parties' too
     "pytest": ("channels.conformance",),
     "hypothesis": ("channels.conformance",),
