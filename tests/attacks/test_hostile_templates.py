@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,8 @@ def test_a_hostile_source_is_refused(source: str):
     assert syntax.check(source, {"ort": ORT})
     with pytest.raises(TemplateInvalid):
         syntax.compile_source(source, (ORT,))
-    try:
+    with contextlib.suppress(TemplateInvalid):
         syntax.names(source)
-    except TemplateInvalid:
-        pass
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
