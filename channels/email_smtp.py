@@ -1,7 +1,8 @@
 """E-mail through a submission relay (SMTP) with aiosmtplib.
 
-One recipient an envelope, TLS always, no attachments; bounces come in by another way. The phase in which a call broke
-decides whether it may be repeated. RFC 5321, 3207 (STARTTLS), 8314 (implicit TLS), 3463 (x.y.z), 8058 (one-click).
+One recipient an envelope, TLS always, no attachments; it opens no mailbox: bounces are handed to it. The phase in which
+a call broke decides whether it may be repeated. RFC 5321, 3207 (STARTTLS), 8314 (implicit TLS), 3463 (x.y.z), 8058
+(one-click), 3464 (bounces).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import format_datetime
@@ -19,6 +20,7 @@ from typing import ClassVar, Literal, Self
 import aiosmtplib
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from channels.kit import dsn, verp
 from channels.kit.addresses import mailbox
 from channels.kit.contract import (
     AdapterOptions,
@@ -27,6 +29,7 @@ from channels.kit.contract import (
     Clock,
     Confidentiality,
     Dataflow,
+    Domain,
     Fact,
     Format,
     Health,
@@ -34,12 +37,14 @@ from channels.kit.contract import (
     Limit,
     Measure,
     Message,
+    Receipt,
     Request,
     Submission,
 )
 from channels.kit.errors import (
     ChannelError,
     ContentRefused,
+    Forged,
     Misconfigured,
     Unavailable,
     Uncertain,
@@ -71,6 +76,9 @@ class EmailOptions(AdapterOptions):
     sender_name: str = Field("", description="name shown beside the sender")
     reply_to: str = Field("", description="mailbox for answers; unset: sender")
     envelope_sender: str = Field("", description="where bounces go; unset: sender")
+    bounce_domain: str = Field("", description="where bounces are read by us: a return address for each mail")
+    verp_secret: SecretStr | None = Field(None, min_length=32, description="makes those addresses unguessable")
+    dkim_selector: str = Field("", description="under which the relay signs; only for doctor to look it up")
     message_host: str = Field("", description="right side of the Message-ID, our name in EHLO; unset: sender's domain")
     connections: int = Field(default=8, ge=1, le=100, description="connections at once")
     idle_s: float = Field(20.0, description="seconds a connection may rest; keep it below the relay's own limit")
@@ -82,12 +90,21 @@ class EmailOptions(AdapterOptions):
     def _canonical(cls, raw: str) -> str:
         return mailbox(raw, channel="email").value if raw else ""
 
+    @field_validator("bounce_domain")
+    @classmethod
+    def _domain(cls, raw: str) -> str:
+        return mailbox(f"b@{raw}", channel="email").value.partition("@")[2] if raw else ""
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.sender:
             raise ValueError("sender must be a mailbox")
         if bool(self.username) != bool(self.password):
             raise ValueError("username and password belong together")
+        if bool(self.bounce_domain) != bool(self.verp_secret):
+            raise ValueError("bounce_domain and verp_secret belong together")
+        if self.bounce_domain and self.envelope_sender:
+            raise ValueError("bounce_domain replaces envelope_sender: set one of them")
         unstructured(self.sender_name, field="sender_name")
         return self
 
@@ -121,6 +138,7 @@ class EmailSmtp:
         self._options = options
         self._host = options.message_host or options.sender.rpartition("@")[2]
         self._pool = _Pool(options, ehlo=self._host, clock=clock)
+        self._verp = options.verp_secret.get_secret_value() if options.verp_secret else ""
 
     def address_of(self, raw: str) -> Address:
         """Return the mailbox, its domain in ASCII. Raises AddressInvalid."""
@@ -129,7 +147,7 @@ class EmailSmtp:
     def encode(self, message: Message, to: Address, *, key: str, callback_url: str = "") -> Mail:  # noqa: ARG002  # no webhook
         """Return the mail with ``Message-ID: <key@host>``, the same for every attempt. Raises Unsupported(field)."""
         for name, unsayable in (
-            ("key", not _KEY.fullmatch(key)),
+            ("key", not _KEY.fullmatch(key) or (bool(self._verp) and len(key) > verp.MAX_KEY)),
             ("language", not _LANGUAGE.fullmatch(message.language)),
             ("buttons", bool(message.buttons)),  # the core writes them into the looks as links
             ("approved", message.approved is not None),
@@ -145,7 +163,7 @@ class EmailSmtp:
         return Mail(
             key=key,
             to=to.value,
-            envelope_sender=self._options.envelope_sender or self._options.sender,
+            envelope_sender=self._return_address(key),
             message_id=f"{key}@{self._host}",
             content=content,
         )
@@ -167,6 +185,22 @@ class EmailSmtp:
             headers.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
         return headers
 
+    def _return_address(self, key: str) -> str:
+        if self._verp:
+            return verp.return_address(key, domain=self._options.bounce_domain, secret=self._verp)
+        return self._options.envelope_sender or self._options.sender
+
+    def key_of(self, recipient: str) -> str:
+        """Return the key in a return address of this account, "" for any other address. Raises Forged."""
+        return verp.key_of(recipient, domain=self._options.bounce_domain, secret=self._verp) if self._verp else ""
+
+    def decode_mail(self, raw: bytes, recipient: str) -> Sequence[Receipt]:
+        """Return what became of the mail whose return address is ``recipient``. Raises Forged and Malformed."""
+        key = self.key_of(recipient)
+        if not key:
+            raise Forged("no return address of this account")
+        return dsn.receipts(raw, key=key, provider_id=f"{key}@{self._host}")
+
     async def send(self, request: Mail) -> Submission:
         """Make one mail transaction. Raises one ChannelError."""
         step = _Step()
@@ -184,6 +218,13 @@ class EmailSmtp:
         except Exception as exc:  # noqa: BLE001  # nothing but a ChannelError leaves send
             raise translate(exc, step.phase) from scrubbed(exc)
         return Submission(request.message_id)
+
+    @property
+    def domain(self) -> Domain:
+        """Return the domains of From and of the return address."""
+        own = self._options
+        envelope = own.bounce_domain or (own.envelope_sender or own.sender).rpartition("@")[2]
+        return Domain(own.sender.rpartition("@")[2], envelope, own.dkim_selector)
 
     async def probe(self) -> Health:
         """Connect, log in, NOOP, QUIT: sends nothing. Also ends a pause after a refused login."""

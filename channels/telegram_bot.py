@@ -134,6 +134,7 @@ class TelegramBot:
         max_buttons=_MAX_BUTTONS,
         max_button_characters=_MAX_LABEL,
         limits=(Limit("account", 25, per_s=1), Limit("recipient", 1, per_s=1)),
+        bound=True,
         ceiling=Confidentiality.K2,
         default_ceiling=Confidentiality.K1,
         dataflow=Dataflow("Telegram", "AE/GB", ("chat id", "text")),

@@ -76,7 +76,8 @@ class WhatsappTwilio:
         max_button_characters=_MAX_LABEL,
         window=timedelta(hours=24),
         preapproved=True,
-        limits=(Limit("account", 10, per_s=1), Limit("recipient", 1, per_s=6)),
+        # B-W8: the provider's first step; a higher one is a setting (people_per_day)
+        limits=(Limit("account", 10, per_s=1), Limit("recipient", 1, per_s=6), Limit("people", 250, per_s=86_400)),
         ceiling=Confidentiality.K2,
         default_ceiling=Confidentiality.K1,
         dataflow=Dataflow("Twilio, Meta", "US/IE", ("phone number", "text", "profile name")),

@@ -84,7 +84,7 @@ class AccountCases(Bench):
         assert capabilities.max_units > 0
         assert capabilities.formats
         assert capabilities.default_ceiling <= capabilities.ceiling <= Confidentiality.K4
-        assert all(one.scope in ("account", "recipient") and one.count > 0 for one in capabilities.limits)
+        assert all(one.scope in ("account", "recipient", "people") and one.count > 0 for one in capabilities.limits)
         printed = table({"tried": capabilities})
         assert all(one in printed for one in row("tried", capabilities).values())
 

@@ -66,7 +66,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``count`` calls in ``per_s`` seconds, counted for each "account" or each "recipient"."""
+    """At most ``count`` calls in ``per_s`` seconds, counted for each "account" or each "recipient".
+
+    Scope "people": at most ``count`` different recipients of an account in any ``per_s`` seconds. Beyond a minute only
+    "account" and "people" are counted, in hours, so that the count outlives every process.
+    """
 
     scope: str
     count: int
@@ -98,6 +102,7 @@ class Capabilities:
     preapproved: bool = False  # outside the window only provider-approved templates
     limits: tuple[Limit, ...] = ()
     dedupes: bool = False  # the provider honours our key
+    bound: bool = False  # an address is good for one account only, such as a chat that the person opened with one bot
     ceiling: Confidentiality = Confidentiality.K1  # highest class that the operator may raise it to
     default_ceiling: Confidentiality = Confidentiality.K1  # what holds until the operator raises it
     dataflow: Dataflow
@@ -308,11 +313,49 @@ class Receives(Protocol):
 
 
 @runtime_checkable
+class ReceivesMail(Protocol):
+    """Reports come as mails, to return addresses that the adapter made. The core has no say in their form."""
+
+    def key_of(self, recipient: str) -> str:
+        """Return the key of the message that ``recipient`` is the return address of, "" if it is not ours at all.
+
+        Pure. Raises Forged where it looks like one of ours and was not made by us.
+        """
+        ...
+
+    def decode_mail(self, raw: bytes, recipient: str) -> Sequence[Receipt]:
+        """Return what a mail to ``recipient`` reports, nothing for answers and other mail: pure, order-free.
+
+        Raises Forged as ``key_of`` does and for every address that is not ours, and Malformed.
+        """
+        ...
+
+
+@runtime_checkable
 class Probes(Protocol):
     """The account can be checked without sending anything."""
 
     async def probe(self) -> Health:
         """Ask the provider something free and read-only. Raises nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The internet domains that an account's mails stand on; ``doctor`` looks at their DNS records."""
+
+    sender: str  # of the From address: DMARC, DKIM and the MX for answers
+    envelope: str  # of the return address: SPF and the MX for bounces
+    dkim_selector: str = ""  # "" = not known to us: the relay signs
+
+
+@runtime_checkable
+class SendsFromDomain(Protocol):
+    """Whether the messages are believed is decided by DNS records of a domain."""
+
+    @property
+    def domain(self) -> Domain:
+        """Return the domains, in ASCII."""
         ...
 
 

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from channels.kit.contract import AdapterOptions, Capabilities
+from channels.kit.contract import AdapterOptions, Capabilities, Limit
 from channels.kit.registry import load
 
+_HOUR_S = 3600
 SHIPPED = ("email_smtp", "sms_twilio", "telegram_bot", "whatsapp_twilio", "memory")
 
 _HEAD = """# Channels
@@ -45,7 +46,8 @@ def row(name: str, capabilities: Capabilities) -> Mapping[str, str]:
         "inbound": _listed(sorted(capabilities.inbound)),
         "free text only within": f"{window // timedelta(hours=1)} h of their last word" if window else "-",
         "approved texts needed": "outside that time" if capabilities.preapproved else "-",
-        "limits": _listed(f"{one.count} in {one.per_s:g} s for each {one.scope}" for one in capabilities.limits),
+        "limits": _listed(_limit(one) for one in capabilities.limits),
+        "addresses": "good for one account only" if capabilities.bound else "good for every account",
         "class by default, at most": f"{capabilities.default_ceiling.name}, {capabilities.ceiling.name}",
         "processor": f"{capabilities.dataflow.processor} ({capabilities.dataflow.country})",
         "what leaves the house": _listed(capabilities.dataflow.fields),
@@ -78,6 +80,13 @@ def page() -> str:
     adapters = {name: load(name) for name in SHIPPED}
     tables = [options(name, adapter.Options) for name, adapter in adapters.items()]
     return "\n".join([_HEAD + table({name: one.capabilities for name, one in adapters.items()}), _OPTIONS, *tables])
+
+
+def _limit(limit: Limit) -> str:
+    span = f"{limit.per_s / 3600:g} h" if limit.per_s >= _HOUR_S else f"{limit.per_s:g} s"
+    if limit.scope == "people":
+        return f"{limit.count} different people in {span}"
+    return f"{limit.count} in {span} for each {limit.scope}"
 
 
 def _line(name: str, cells: Iterable[str]) -> str:

@@ -6,8 +6,10 @@ Standard: the Python entry points specification, group ``botengang.adapters``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 from channels.kit.contract import Adapter, AdapterOptions, Capabilities
 
@@ -20,7 +22,7 @@ class AdapterUnknown(LookupError):
 
 def installed() -> tuple[str, ...]:
     """Return the names of all installed adapters, sorted; imports none of them."""
-    return tuple(sorted({one.name for one in entry_points(group=GROUP)}))
+    return tuple(sorted({one.name for one in _offered(tuple(sys.path))}))
 
 
 def load(name: str, *, allowed: Collection[str] | None = None) -> type[Adapter]:
@@ -31,7 +33,7 @@ def load(name: str, *, allowed: Collection[str] | None = None) -> type[Adapter]:
     """
     if allowed is not None and name not in allowed:
         raise AdapterUnknown(f"adapter {name!r} is not allowed by the settings; allowed: {_listed(allowed)}")
-    found = set(entry_points(group=GROUP, name=name))
+    found = set(_offered(tuple(sys.path)).select(name=name))
     if not found:
         raise AdapterUnknown(
             f"no adapter {name!r} is installed; installed: {_listed(installed())}. "
@@ -41,6 +43,12 @@ def load(name: str, *, allowed: Collection[str] | None = None) -> type[Adapter]:
         values = _listed(one.value for one in found)
         raise AdapterUnknown(f"adapter {name!r} is offered by several packages ({values}); uninstall all but one")
     return _checked(name, found.pop())
+
+
+@lru_cache(maxsize=1)
+def _offered(_path: tuple[str, ...]) -> EntryPoints:
+    """Read every installed package's list once for a search path: with a hundred packages it takes a while."""
+    return entry_points(group=GROUP)
 
 
 def _checked(name: str, entry: EntryPoint) -> type[Adapter]:

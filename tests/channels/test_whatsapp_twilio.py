@@ -149,10 +149,11 @@ def test_senders_that_stop_the_start(changed: dict[str, Any]):
 
 
 def test_capabilities():
-    """B-W2, B-W9: the window, the need for approved texts, 10 a second, one per person in six seconds."""
+    """B-W2, B-W8, B-W9: the window, approved texts only, 10 a second, one a person in six, 250 people a day."""
     capabilities = WhatsappTwilio.capabilities
     assert (capabilities.window, capabilities.preapproved) == (timedelta(hours=24), True)
     assert {(one.scope, one.count, one.per_s) for one in capabilities.limits} == {
         ("account", 10, 1),
         ("recipient", 1, 6),
+        ("people", 250, 86_400),
     }

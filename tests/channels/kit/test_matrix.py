@@ -40,14 +40,14 @@ def test_declared_ceilings_and_receipts():
 
 
 def test_limits():
-    """B-T2, B-W9: calls per second and account, and per person where the platform wants it."""
+    """B-T2, B-W8, B-W9: calls per second and account, and per person, and people a day, where the platform wants it."""
     limits = {load(name).capabilities.channel: load(name).capabilities.limits for name in SHIPPED}
     rates = {channel: [(one.scope, one.count, one.per_s) for one in found] for channel, found in limits.items()}
     assert rates == {
         "email": [("account", 50, 1)],
         "sms": [("account", 10, 1)],
         "telegram": [("account", 25, 1), ("recipient", 1, 1)],
-        "whatsapp": [("account", 10, 1), ("recipient", 1, 6)],
+        "whatsapp": [("account", 10, 1), ("recipient", 1, 6), ("people", 250, 86_400)],
         "memory": [],
     }
 
