@@ -10,7 +10,7 @@ import fcntl
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,20 +21,25 @@ from pydantic import ValidationError
 from channels.kit import registry
 from channels.kit.contract import Adapter, Capabilities, Clock, Confidentiality, Limit
 from gateway import telemetry
+from gateway.domain import windows
 from gateway.domain.model import Account
-from gateway.egress import Http
+from gateway.domain.windows import Window
+from gateway.egress import Courier, Http
 from gateway.queue.jobs import ArqDoorbell, embedded_pool, server_pool
 from gateway.queue.limits import Buckets, LocalBuckets, Rate, SharedBuckets
 from gateway.render.render import Letterhead, Renderer
+from gateway.resolver import Resolver
 from gateway.settings import AccountSettings, Settings, SettingsInvalid
 from gateway.store import tallies
-from gateway.store.engine import Database
-from gateway.store.keyring import KeyRing
+from gateway.store.engine import Database, StoreAway
+from gateway.store.keyring import KeyRing, VaultError
 from gateway.store.migrate import migrate
 from gateway.store.vault import Vault
 from gateway.usecases.accept import open_group
+from gateway.usecases.faults import ArmedFaults, Faults
+from gateway.usecases.findings import Parts
 from gateway.usecases.receipts import open_reports
-from gateway.usecases.runtime import Ids, OpenAccount, Policy, Runtime
+from gateway.usecases.runtime import Ids, OpenAccount, Policy, Retention, Runtime
 
 log = telemetry.log()
 
@@ -44,11 +49,11 @@ class AlreadyRunning(Exception):
 
 
 class SystemClock:
-    """The computer's clock; ``start`` shifts it to a fixed first instant (never in production)."""
+    """The computer's clock; ``start`` shifts it to a fixed first instant, or it is ``ahead`` (never in production)."""
 
-    def __init__(self, start: datetime | None = None) -> None:
+    def __init__(self, start: datetime | None = None, ahead: timedelta = timedelta(0)) -> None:
         """Remember the shift."""
-        self._shift = timedelta(0) if start is None else start - datetime.now(UTC)  # noqa: TID251 - this is the clock
+        self._shift = ahead if start is None else start - datetime.now(UTC)  # noqa: TID251 - this is the clock
 
     def now(self) -> datetime:
         """Return the current instant, UTC."""
@@ -116,8 +121,8 @@ def _doorbell(settings: Settings, ids: Ids) -> ArqDoorbell:
 async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:  # noqa: A001 - house.md's name
     """Lend a Runtime and close everything in it afterwards. Raises SettingsInvalid, StoreAway, AlreadyRunning."""
     async with contextlib.AsyncExitStack() as stack:
-        clock = clock or SystemClock(settings.clock_start)
-        if settings.clock_start is not None:
+        clock = clock or SystemClock(settings.clock_start, timedelta(seconds=settings.clock_offset_s))
+        if settings.clock_start is not None or settings.clock_offset_s:
             log.info("clock.offset", profile=settings.profile)
         http = Http()
         stack.push_async_callback(http.close)
@@ -144,7 +149,10 @@ async def open(settings: Settings, *, clock: Clock | None = None) -> AsyncIterat
             pages=_letterhead(settings),
             accounts=accounts,
             kinds=_kinds(settings),
+            courier=Courier(private=settings.callback_private),
+            faults=ArmedFaults(settings.fault_points) if settings.fault_points else Faults(),
         )
+        stack.push_async_callback(rt.courier.close)
         rt.group, rt.reports = open_group(rt), open_reports(rt)
         stack.push_async_callback(rt.group.close)
         stack.push_async_callback(rt.reports.close)
@@ -166,11 +174,26 @@ def _policy(settings: Settings) -> Policy:
         public_url=settings.public_url,
         portal_url=settings.portal_url,
         default_expiry=timedelta(hours=settings.default_expiry_h),
+        idempotency=timedelta(days=settings.retain_keys_days),
+        retention=_retention(settings),
         lease=timedelta(seconds=settings.lease_s),
         uncertain=timedelta(seconds=settings.uncertain_s),
+        failover_after=timedelta(seconds=settings.failover_after_s),
         client_per_s=settings.client_per_s,
         max_body_bytes=settings.max_body_bytes,
         max_batch_bytes=settings.max_batch_bytes,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
+    )
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        variables=timedelta(days=settings.retain_variables_days),
+        variables_k2=timedelta(days=settings.retain_variables_k2_days),
+        raw_webhooks=timedelta(days=settings.retain_raw_webhooks_days),
+        inbound=timedelta(days=settings.retain_inbound_days),
+        metadata=timedelta(days=settings.retain_metadata_days),
+        hour=settings.purge_hour,
     )
 
 
@@ -227,6 +250,7 @@ def _open(
         released=block.release is not None,
         paused=block.paused,
         weight=block.weight,
+        bound=adapter.capabilities.bound,
     )
     limits = adapter.capabilities.limits
     return OpenAccount(
@@ -236,6 +260,10 @@ def _open(
         approved=block.approved,
         rates=_rates(limits, "account", f"account:{name}", block.account_per_s),
         recipient_rates=_rates(limits, "recipient", f"recipient:{name}", block.recipient_per_s),
+        windows=(
+            *_windows(limits, windows.PEOPLE, block.people_per_day),
+            *_windows(limits, windows.CALLS, block.account_per_day),
+        ),
         deadline_s=deadline_s,
     )
 
@@ -246,7 +274,18 @@ def _rates(limits: tuple[Limit, ...], scope: str, key: str, override: float | No
     return tuple(
         Rate(f"{key}:{number}", limit.count / limit.per_s, float(limit.count))
         for number, limit in enumerate(limits)
-        if limit.scope == scope
+        if limit.scope == scope and limit.per_s <= windows.SHORT_S
+    )
+
+
+def _windows(limits: tuple[Limit, ...], kind: str, override: int | None) -> tuple[Window, ...]:
+    """Return what is counted over longer than a minute; the operator's word for a day replaces the adapter's."""
+    if override is not None:
+        return (Window(kind, override),) if override else ()
+    return tuple(
+        Window(kind, limit.count, timedelta(seconds=limit.per_s))
+        for limit in limits
+        if limit.scope == kind and limit.per_s > windows.SHORT_S
     )
 
 
@@ -255,9 +294,64 @@ async def _open_database(settings: Settings, *, timeout_s: float | None = 30.0) 
     if settings.database_url is None:
         _folder(settings.data_dir, "GATEWAY_DATA_DIR")
     try:
-        return await Database.open(settings.database, timeout_s=timeout_s)
+        return await Database.open(settings.database, timeout_s=timeout_s, max_pages=settings.sqlite_max_pages)
     except ValueError as exc:  # its text never quotes the URL, which holds a password
         raise SettingsInvalid([f"GATEWAY_DATABASE_URL: {exc}"]) from None
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, *, nameservers: Sequence[str] = ()) -> AsyncIterator[Parts]:
+    """Lend what can be opened, for an examination: it makes, migrates and changes nothing."""
+    async with contextlib.AsyncExitStack() as stack:
+        clock, http, doorbell = SystemClock(settings.clock_start), Http(), None
+        stack.push_async_callback(http.close)
+        accounts, broken = _sound_accounts(settings, http=http, clock=clock)
+        for account in accounts.values():
+            stack.push_async_callback(account.adapter.close)
+        db, db_problem = await _there(settings)
+        if db is not None:
+            stack.push_async_callback(db.close)
+        if settings.redis_url is not None:
+            pool = server_pool(settings.redis_url.get_secret_value())
+            doorbell = ArqDoorbell(pool, new_id=Ids(clock).new, local=False)
+            stack.push_async_callback(doorbell.close)
+        vault, vault_problem = None, ""
+        try:
+            vault = Vault(KeyRing.load(settings.keyring))
+        except VaultError as exc:
+            vault_problem = str(exc)
+        releases = {name: block.release for name, block in settings.accounts.items()}
+        yield Parts(
+            clock=clock, public_url=settings.public_url, folder=settings.data_dir, resolver=Resolver(nameservers),
+            db=db, db_problem=db_problem, vault=vault, vault_problem=vault_problem, doorbell=doorbell,
+            accounts=accounts, broken=broken, examples=settings.examples,
+            review_by={name: one.review_by if one else None for name, one in releases.items()},
+            has_metrics_token=settings.metrics_token is not None,
+        )  # fmt: skip
+
+
+def _sound_accounts(
+    settings: Settings, *, http: Http, clock: Clock
+) -> tuple[dict[str, OpenAccount], dict[str, Sequence[str]]]:
+    """Build the accounts one by one; return those that can be built, and what is wrong with the others."""
+    sound: dict[str, OpenAccount] = {}
+    broken: dict[str, Sequence[str]] = {}
+    for name, block in settings.accounts.items():
+        try:
+            sound |= open_accounts(settings.model_copy(update={"accounts": {name: block}}), http=http, clock=clock)
+        except SettingsInvalid as exc:
+            broken[name] = exc.lines
+    return sound, broken
+
+
+async def _there(settings: Settings) -> tuple[Database | None, str]:
+    """Open the database if it is there; an embedded one is not made by looking at it."""
+    if settings.embedded and not (settings.data_dir / "botengang.db").exists():
+        return None, f"there is none in {settings.data_dir} yet: `botengang up` makes it"
+    try:
+        return await Database.open(settings.database, pool=2), ""
+    except (StoreAway, ValueError) as exc:
+        return None, str(exc)
 
 
 async def prepare(settings: Settings) -> Path | None:

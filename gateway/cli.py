@@ -5,33 +5,31 @@ In the embedded mode everything but `up` acts through the tables, so it works wh
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from channels.kit.contract import Installs
-from channels.kit.errors import ChannelError
-from gateway import bootstrap, processes, telemetry
+from gateway import bootstrap, processes
+from gateway.commands import accounts, bench, holds
+from gateway.commands.callbacks import callbacks
+from gateway.commands.deadletters import deadletters
+from gateway.commands.doctor import doctor
+from gateway.commands.purge import purge
+from gateway.commands.rotation import outstanding, rotate
+from gateway.commands.running import configured as _settings
+from gateway.commands.running import run as _run
+from gateway.commands.running import with_runtime as _with
 from gateway.demo.run import demo as run_demo
-from gateway.demo.stage import StageFailed
 from gateway.domain.content import TemplateInvalid
-from gateway.domain.errors import CallerError
 from gateway.render.catalogue import read_folder
-from gateway.settings import Settings, SettingsInvalid, load
-from gateway.store.engine import StoreAway
-from gateway.store.keyring import VaultError
-from gateway.store.migrate import migrate as run_migrations
 from gateway.usecases import access, templates
 from gateway.usecases.runtime import Runtime
 from gateway.usecases.shapes import SCOPES
 
-T = TypeVar("T")
 out = Console()
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,10 +39,17 @@ app = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="Keys of backend services, and the key ring.")
 texts = typer.Typer(no_args_is_help=True, help="Message templates: files to drafts, drafts to approved versions.")
-accounts = typer.Typer(no_args_is_help=True, help="The configured accounts.")
 app.add_typer(keys, name="keys")
 app.add_typer(texts, name="templates")
-app.add_typer(accounts, name="accounts")
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(bench.app, name="bench")
+app.command()(doctor)
+keys.command()(rotate)
+keys.command()(outstanding)
+app.add_typer(callbacks, name="callbacks")
+app.add_typer(deadletters, name="deadletters")
+app.command()(purge)
+holds.register(texts)
 
 
 def catalogue() -> Path:
@@ -52,51 +57,6 @@ def catalogue() -> Path:
     here = Path(__file__).resolve().parent
     checkout = here.parent / "templates"
     return checkout if checkout.is_dir() else here / "catalogue"
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; what an operator can mend ends in one line each and exit status 2."""
-    try:
-        return asyncio.run(work)
-    except SettingsInvalid as exc:
-        lines = exc.lines
-    except StoreAway as exc:
-        lines = [f"{exc}; look at GATEWAY_DATABASE_URL, and whether the database runs"]
-    except VaultError as exc:
-        lines = [f"the key ring does not fit: {exc}"]
-    except (processes.PortTaken, bootstrap.AlreadyRunning, TemplateInvalid, StageFailed) as exc:
-        lines = str(exc).splitlines()
-    except ChannelError as exc:
-        lines = [f"the provider refused: {exc}"]
-    except CallerError as exc:
-        lines = [exc.detail, *(f"  {fault.pointer}: {fault.detail}" for fault in exc.faults)]
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201 - what a command says to its operator
-    raise typer.Exit(2)
-
-
-def _settings() -> Settings:
-    try:
-        settings = load()
-    except SettingsInvalid as exc:
-        for line in exc.lines:
-            print(line, file=sys.stderr)  # noqa: T201 - what a command says to its operator
-        raise typer.Exit(2) from None
-    telemetry.configure(settings.log_level, json=settings.log_json)
-    return settings
-
-
-def _with(verb: Callable[[Runtime], Awaitable[T]], settings: Settings | None = None) -> T:
-    """Open a Runtime on the migrated store, call one verb, close."""
-
-    async def work(chosen: Settings) -> T:
-        async with bootstrap.open(chosen) as rt:
-            await run_migrations(rt.db)
-            return await verb(rt)
-
-    return _run(work(settings or _settings()))
 
 
 @app.command()
@@ -115,6 +75,12 @@ def serve() -> None:
 def work() -> None:
     """Run a worker (scaled mode)."""
     _run(processes.work(_settings()))
+
+
+@app.command()
+def bounces() -> None:
+    """Take bounces from your mail relay over LMTP (scaled mode; `up` does it by itself)."""
+    _run(processes.bounces(_settings()))
 
 
 @app.command()
@@ -200,23 +166,6 @@ def templates_approve(
 
     for one in _with(approve):
         out.print(f"{one['key']}: version {one['number']} approved")
-
-
-@accounts.command("install")
-def accounts_install(name: str) -> None:
-    """Tell an account's provider where to call us (GATEWAY_PUBLIC_URL); may be repeated."""
-
-    async def install(rt: Runtime) -> bool:
-        account = rt.accounts.get(name)
-        if account is None or not isinstance(account.adapter, Installs):
-            return False
-        await account.adapter.install(rt.callback_url(name))
-        return True
-
-    if not _with(install):
-        print(f"There is nothing to install for an account '{name}'.", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(2)
-    out.print(f"{name}: installed.")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The processes an operator starts: everything in one (`up`), the HTTP side (`serve`), the working side (`work`).
+"""The processes an operator starts: all in one (`up`), the HTTP side (`serve`), the working side (`work`), `bounces`.
 
 Each ends cleanly on SIGTERM and SIGINT: no new work, what is in flight ends, everything is closed.
 """
@@ -10,13 +10,16 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import bootstrap, telemetry
+from gateway.bounces import receiving
 from gateway.http.app import create_app
-from gateway.settings import Settings
+from gateway.http.metrics import create_watch
+from gateway.settings import Settings, SettingsInvalid
 from gateway.store.migrate import migrate
 from gateway.usecases.runtime import Runtime
 from workers.main import working
@@ -99,8 +102,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(listen: str) -> socket.socket:
-    """Return a listening socket for ``host:port``. Raises PortTaken."""
+def bind(listen: str, setting: str = "GATEWAY_LISTEN") -> socket.socket:
+    """Return a listening socket for ``host:port``, the value of ``setting``. Raises PortTaken."""
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family)
@@ -111,16 +114,18 @@ def bind(listen: str) -> socket.socket:
     except OSError as exc:
         sock.close()
         raise PortTaken(
-            f"Cannot listen on {listen} ({exc.strerror}). Stop what listens there, or set GATEWAY_LISTEN otherwise."
+            f"Cannot listen on {listen} ({exc.strerror}). Stop what listens there, or set {setting} otherwise."
         ) from None
     return sock
 
 
 @contextlib.asynccontextmanager
-async def serving(rt: Runtime, sock: socket.socket) -> AsyncIterator[None]:
-    """Serve HTTP on ``sock`` while the block runs."""
+async def serving(
+    rt: Runtime, sock: socket.socket, create: Callable[[Runtime], Callable[..., Any]] = create_app
+) -> AsyncIterator[None]:
+    """Serve HTTP on ``sock`` while the block runs: the whole program, or what ``create`` makes."""
     config = uvicorn.Config(
-        create_app(rt),
+        create(rt),
         http=_Protocol,
         ws="none",
         lifespan="off",
@@ -163,7 +168,7 @@ async def up(settings: Settings, *, ready: Callable[[], None] = lambda: None) ->
         async with bootstrap.open(settings) as rt:
             await migrate(rt.db)
             worker = working(rt, concurrency=settings.concurrency, sweep_s=settings.sweep_s)
-            async with worker, serving(rt, sock):
+            async with worker, serving(rt, sock), _bounces_too(rt, settings):
                 log.info("gateway.started", mode="up", listen=settings.listen)
                 ready()
                 await stop.wait()
@@ -179,12 +184,46 @@ async def serve(settings: Settings) -> None:
     log.info("gateway.stopped")
 
 
+@contextlib.asynccontextmanager
+async def _watched(rt: Runtime, settings: Settings) -> AsyncIterator[None]:
+    """Tell how a worker is while the block runs, where a place for it is set."""
+    if settings.work_listen is None:
+        yield
+        return
+    with contextlib.closing(bind(settings.work_listen, "GATEWAY_WORK_LISTEN")) as sock:
+        async with serving(rt, sock, create_watch):
+            yield
+
+
 async def work(settings: Settings) -> None:
     """Run the working side until asked to stop (scaled mode)."""
     with stop_signal() as stop:
         async with contextlib.AsyncExitStack() as stack:
             rt = await stack.enter_async_context(bootstrap.open(settings))
             await stack.enter_async_context(working(rt, concurrency=settings.concurrency, sweep_s=settings.sweep_s))
-            log.info("gateway.started", mode="work")
+            await stack.enter_async_context(_watched(rt, settings))
+            log.info("gateway.started", mode="work", listen=settings.work_listen)
+            await stop.wait()
+    log.info("gateway.stopped")
+
+
+@contextlib.asynccontextmanager
+async def _bounces_too(rt: Runtime, settings: Settings) -> AsyncIterator[None]:
+    """Take bounces while the block runs, where a place for them is set."""
+    if settings.bounces_listen is None:
+        yield
+        return
+    with contextlib.closing(bind(settings.bounces_listen, "GATEWAY_BOUNCES_LISTEN")) as sock:
+        async with receiving(rt, sock):
+            yield
+
+
+async def bounces(settings: Settings) -> None:
+    """Take bounces from the relay until asked to stop (scaled mode). Raises SettingsInvalid where no place is set."""
+    if settings.bounces_listen is None:
+        raise SettingsInvalid(["GATEWAY_BOUNCES_LISTEN: say where your relay hands bounces over: 127.0.0.1:8024"])
+    with stop_signal() as stop:
+        async with bootstrap.open(settings) as rt, _bounces_too(rt, settings):
+            log.info("gateway.started", mode="bounces", listen=settings.bounces_listen)
             await stop.wait()
     log.info("gateway.stopped")

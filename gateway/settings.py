@@ -21,8 +21,11 @@ from pydantic_settings import (
 )
 
 from channels.kit.contract import Confidentiality
+from gateway.usecases.faults import check as check_fault
 
 _LAST_PORT = 65_535
+_LEAST_TOKEN = 24
+_FOR_TESTS = ("clock_start", "clock_offset_s", "fault_points", "sqlite_max_pages")
 
 
 class SettingsInvalid(Exception):
@@ -63,6 +66,10 @@ class AccountSettings(BaseModel):
     recipient_per_s: float | None = Field(
         default=None, gt=0, le=1_000_000, description="replaces the adapter's rate for a person"
     )
+    people_per_day: int | None = Field(
+        default=None, ge=0, description="replaces the adapter's number of different people in 24 hours; 0: no limit"
+    )
+    account_per_day: int | None = Field(default=None, ge=0, description="most messages in 24 hours; 0: no limit")
     approved: dict[str, str] = Field(
         default_factory=dict, description="provider's ids of approved templates, by <template>.<language>"
     )
@@ -108,6 +115,15 @@ class Settings(BaseSettings):
     keyring_file: Path | None = Field(default=None, description="key ring, outside the database; unset: in data_dir")
     public_url: str = Field(default="http://127.0.0.1:8080", description="how the outside reaches us: links, webhooks")
     listen: str = Field(default="127.0.0.1:8080", description="host:port that `serve` and `up` bind to")
+    bounces_listen: str | None = Field(
+        default=None, description="host:port where your relay hands bounces over (LMTP); unset: none are taken"
+    )
+    work_listen: str | None = Field(
+        default=None, description="host:port where `work` answers /livez, /readyz and /metrics; unset: nowhere"
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None, description="bearer token for /metrics; unset: only callers on the same machine are answered"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
     log_json: bool = Field(default=False, description="one JSON object a line instead of text")
 
@@ -135,9 +151,37 @@ class Settings(BaseSettings):
     uncertain_s: float = Field(
         default=3600.0, gt=0, le=30 * 86_400, description="how long an unknown outcome waits, seconds"
     )
+    failover_after_s: float = Field(
+        default=300.0, ge=0, description="how long an account is down before the next channel takes over, seconds"
+    )
+    callback_private: bool = Field(
+        default=False, description="allow endpoints of clients inside your network, and over plain http"
+    )
     sweep_s: float = Field(default=1.0, gt=0, le=60, description="pause between two looks of the sweeper, seconds")
     concurrency: int = Field(default=16, ge=1, le=256, description="chunks that a worker works on at once")
+    retain_variables_days: float = Field(
+        default=30.0, gt=0, description="variables of a notification, days after it ended"
+    )
+    retain_variables_k2_days: float = Field(
+        default=7.0, gt=0, description="the same for texts of class K2, days after it ended"
+    )
+    retain_raw_webhooks_days: float = Field(default=7.0, gt=0, description="webhook calls we could not read, days")
+    retain_inbound_days: float = Field(default=30.0, gt=0, description="what people wrote to us, days")
+    retain_keys_days: float = Field(default=7.0, gt=0, description="idempotency keys, days")
+    retain_metadata_days: float = Field(
+        default=365.0, gt=0, description="notifications with deliveries, attempts, receipts and timeline, days"
+    )
+    purge_hour: int = Field(default=3, ge=0, le=23, description="hour of the nightly purge, German time")
     clock_start: datetime | None = Field(default=None, description="a fixed start of the clock (demo and test only)")
+    clock_offset_s: float = Field(
+        default=0.0, description="seconds that the clock is ahead, the same after a restart (demo and test only)"
+    )
+    fault_points: dict[str, str] = Field(
+        default_factory=dict, description="where to die or wait, by point: exit:3 or sleep:0.5 (demo and test only)"
+    )
+    sqlite_max_pages: int | None = Field(
+        default=None, gt=0, description="pages after which the embedded database is full (demo and test only)"
+    )
 
     @field_validator("public_url", "portal_url", "imprint_url", "privacy_url", "personal_url", "accessibility_url")
     @classmethod
@@ -146,23 +190,46 @@ class Settings(BaseSettings):
             raise ValueError("must be an absolute http(s) address")
         return value.rstrip("/")
 
-    @field_validator("listen")
+    @field_validator("listen", "bounces_listen", "work_listen")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         host, _, port = value.rpartition(":")
         if not host or not port.isdecimal() or int(port) > _LAST_PORT:
             raise ValueError("must be host:port, such as 127.0.0.1:8080")
         return value
 
+    @field_validator("fault_points")
+    @classmethod
+    def _points(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, word in value.items():
+            check_fault(name, word)
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _LEAST_TOKEN:
+            raise ValueError(f"needs {_LEAST_TOKEN} characters or more: openssl rand -hex 32")
+        return value
+
     @model_validator(mode="after")
     def _together(self) -> Settings:
-        if self.clock_start is not None and self.profile == "production":
-            raise ValueError("clock_start: refused in production; unset GATEWAY_CLOCK_START")
+        for name in _FOR_TESTS if self.profile == "production" else ():
+            if getattr(self, name):
+                raise ValueError(f"{name}: refused in production; unset GATEWAY_{name.upper()}")
         if self.clock_start is not None and self.clock_start.tzinfo is None:
             raise ValueError("clock_start: needs a time zone, such as 2027-03-01T10:00:00Z")
         if self.redis_url is not None and self.database_url is None:
             raise ValueError("redis_url: several processes need GATEWAY_DATABASE_URL too; unset it to run embedded")
         return self
+
+    @property
+    def examples(self) -> list[str]:
+        """Return the settings that still name the example's pages."""
+        pages = ("imprint_url", "privacy_url", "accessibility_url", "personal_url", "portal_url")
+        return [f"GATEWAY_{name.upper()}" for name in pages if "//www.example.org" in getattr(self, name)]
 
     @property
     def database(self) -> str:
@@ -225,6 +292,12 @@ def load(**given: Any) -> Settings:
     if lines:
         raise SettingsInvalid(lines)
     return settings
+
+
+def forget_environment() -> None:
+    """Take every setting out of this process's environment: a run of its own must not meet anybody's accounts."""
+    for name in [one for one in os.environ if one.upper().startswith("GATEWAY_")]:
+        del os.environ[name]
 
 
 def _unknown(name: str) -> bool:

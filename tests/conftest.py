@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.support.waiting import tasks_left
 def pytest_configure() -> None:
     """Let a SIGTERM end a run as Ctrl-C does: with the servers stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.pop("COLUMNS", None)  # a worker of xdist has one, and consoles keep what they saw when they were made
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 
 from channels.kit.contract import Confidentiality
 from gateway import bootstrap
+from gateway.domain.windows import Window
 from gateway.egress import Http
 from gateway.queue.limits import LocalBuckets, SharedBuckets
 from gateway.settings import Settings, SettingsInvalid, load
@@ -109,6 +110,25 @@ def test_rates_come_from_the_adapter_or_the_operator(clock: ManualClock):
     assert [(one.per_s, one.burst) for one in faster.rates] == [(50.0, 50.0)]
     assert [(one.per_s, one.burst) for one in faster.recipient_rates] == [(0.1, 1.0)]
     assert all(one.key.startswith("account:sms") for one in (*own.rates, *faster.rates))
+
+
+def test_limits_of_a_day_come_from_the_adapter_or_the_operator(clock: ManualClock):
+    """B-W8: 250 people by WhatsApp unless the provider allows more, 0 for no limit; a day is no token bucket."""
+    whatsapp = SMS | {"adapter": "whatsapp_twilio"}
+    own = accounts(clock, whatsapp=whatsapp)["whatsapp"]
+    assert own.windows == (Window("people", 250),)
+    assert [one.per_s for one in own.rates] == [10.0]
+    wider = accounts(clock, whatsapp=whatsapp | {"people_per_day": 2000, "account_per_day": 9000})["whatsapp"]
+    assert wider.windows == (Window("people", 2000), Window("account", 9000))
+    assert accounts(clock, whatsapp=whatsapp | {"people_per_day": 0})["whatsapp"].windows == ()
+    assert accounts(clock, sms=SMS)["sms"].windows == ()
+
+
+def test_an_address_of_a_bot_is_bound_to_it(clock: ManualClock):
+    """B-T3: the planner learns from the adapter where accounts cannot stand in for one another."""
+    bot = {"adapter": "telegram_bot", "token": "1:x", "webhook_secret": "s" * 32}
+    assert accounts(clock, bot=bot)["bot"].facts.bound is True
+    assert accounts(clock, sms=SMS)["sms"].facts.bound is False
 
 
 def test_a_second_process_is_refused_with_the_remedy(tmp_path: Path):

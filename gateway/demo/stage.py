@@ -93,7 +93,7 @@ def settings_for(ready: Mapping[str, Any], contents: Mapping[str, Content], list
                  "sender": "hinweis@mtk.example", "sender_name": "Main-Taunus-Kreis", **swift},
         "sms": {"adapter": "sms_twilio", "sender": ready["sms_number"], **twilio, **swift},
         "whatsapp": {"adapter": "whatsapp_twilio", "sender": ready["whatsapp_number"], "approved": approved,
-                     **twilio, **swift},
+                     "people_per_day": 0, **twilio, **swift},
         "telegram": {"adapter": "telegram_bot", "token": ready["telegram_token"],
                      "webhook_secret": secrets.token_urlsafe(24), "base_url": ready["telegram_base_url"], **swift},
     }  # fmt: skip

@@ -76,6 +76,7 @@ class Content:
     twin_of: tuple[str, ...] = ()
     policy: str = "at_most_once"
     urgent: bool = False
+    escalate_after_s: int = 0  # after so long without a word of delivery the next channel takes over; 0: never
 
 
 class TemplateInvalid(Exception):

@@ -47,8 +47,10 @@ class Account:
     channel: str
     ceiling: Confidentiality
     released: bool = True
-    paused: bool = False
+    paused: bool = False  # by settings or an operator, or its circuit is open
     weight: int = 1
+    share: int = 100  # per cent of the weight that holds now; less after trouble
+    bound: bool = False  # an address is good for one account only
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,12 +59,14 @@ def plan(
     recipient: Recipient,
     accounts: Sequence[Account],
     wanted: Sequence[str] | None,
+    draw: float = 0.0,
 ) -> Plan:
     """Return the deliveries in order and a reason for every other channel, each channel exactly once.
 
     version: the pinned one, whose purpose decides about consent.  twin: its K1 twin, which goes where the class of
     ``version`` is above an account's ceiling.  accounts: all configured ones.  wanted: the request's ``channels``; it
-    restricts and is no order, None restricts nothing.  Order: the person's preference, then the template's. A person
+    restricts and is no order, None restricts nothing.  draw: from [0, 1), chooses among several accounts of a channel
+    by weight; 0.0 is the heaviest.  Order: the person's preference, then the template's. A person
     without any contact point also gets the skip ``no_channel`` under ``WHOLE_PERSON`` (A-05).
     """
     entries = standing(recipient.consents)
@@ -80,6 +82,7 @@ def plan(
             points=recipient.contact_points,
             accounts=accounts,
             entries=entries,
+            draw=draw,
         )
         if isinstance(found, str):
             skipped.append(Skip(channel, found))
@@ -109,9 +112,10 @@ def _deliver(
     points: Sequence[ContactPoint],
     accounts: Sequence[Account],
     entries: Standing,
+    draw: float,
 ) -> Planned | str:
     """Return the delivery over ``channel``, or the reason of the first rule that forbids it."""
-    route = _route(channel, version, twin, accounts)
+    route = _route(channel, version, twin, accounts, draw)
     if isinstance(route, str):
         return route
     point = _contact_point(channel, points)
@@ -131,30 +135,45 @@ def _deliver(
     )
 
 
-def _route(channel: str, version: Version, twin: Version | None, accounts: Sequence[Account]) -> _Route | str:
-    """Return the best released account with what it may carry: the version before its twin, then see ``_rank``.
+def _route(
+    channel: str, version: Version, twin: Version | None, accounts: Sequence[Account], draw: float
+) -> _Route | str:
+    """Return a released account with what it may carry: the version before its twin, then see ``drawn``.
 
     A paused account is as good as any other that is alone: its messages are kept until somebody has looked.
     """
     ours = [one for one in accounts if one.channel == channel]
     if not ours:
         return NO_ACCOUNT
-    released = sorted((one for one in ours if one.released), key=_rank)
+    released = [one for one in ours if one.released]
     if not released:
         return ACCOUNT_NOT_RELEASED
     gates = [(decide(version.klass, one.ceiling, twin is not None), one) for one in released]
-    for gate, account in gates:
-        if gate is Gate.ALLOWED:
-            return _Route(account, version, twin=False)
+    allowed = [one for gate, one in gates if gate is Gate.ALLOWED]
+    if allowed:
+        return _Route(drawn(allowed, draw), version, twin=False)
     fitting = [one for gate, one in gates if gate is Gate.TWIN and _carries(one, twin)]
     if twin is None or not fitting:
         return CLASS_NOT_ALLOWED
-    return _Route(fitting[0], twin, twin=True) if channel in twin.channels else NO_VERSION_FOR_CHANNEL
+    return _Route(drawn(fitting, draw), twin, twin=True) if channel in twin.channels else NO_VERSION_FOR_CHANNEL
 
 
-def _rank(account: Account) -> tuple[bool, int, str]:
-    """Sort accounts of one channel: working before paused, heavier before lighter, then by name."""
-    return account.paused, -account.weight, account.name
+def drawn(accounts: Sequence[Account], draw: float) -> Account:
+    """Return one of the accounts of a channel, at least one given: by weight and share, a working one if there is any.
+
+    draw: from [0, 1); 0.0 is the heaviest, then the first by name.  Where addresses are good for one account only, the
+    heaviest is the person's, whatever its health: another would not reach them.
+    """
+    if any(one.bound for one in accounts):
+        return min(accounts, key=lambda one: (-one.weight, one.name))
+    working = [one for one in accounts if not one.paused] or accounts
+    ranked = sorted(working, key=lambda one: (-one.weight * one.share, one.name))
+    place = draw * sum(one.weight * one.share for one in ranked)
+    for one in ranked:
+        place -= one.weight * one.share
+        if place < 0:
+            return one
+    return ranked[-1]  # rounding
 
 
 def _carries(account: Account, twin: Version | None) -> bool:

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
-
-class Sentence(NamedTuple):
-    """One explanation: what happened, and what to do next."""
-
-    de: str
-    en: str
-
+from gateway.domain.reasons_accounts import ACCOUNTS
+from gateway.domain.reasons_staff import STAFF
+from gateway.domain.sentence import Sentence
 
 _PLAN: dict[str, Sentence] = {
     "not_in_template": Sentence(
@@ -154,6 +149,24 @@ _NARROW: dict[str, Sentence] = {
         "Das E-Mail-Postfach der Person ist voll. Wir versuchen es von selbst wieder; wenn es eilt, bitte anrufen.",
         "The person's mailbox is full. We try again by ourselves; if it is urgent, call the person.",
     ),
+    "returned_full": Sentence(
+        "Die E-Mail kam zurück: Das Postfach der Person blieb voll. Der nächste Kanal übernimmt; gibt es keinen, bitte "
+        "anrufen.",
+        "The mail came back: the person's mailbox stayed full. The next channel takes over; if there is none, call "
+        "the person.",
+    ),
+    "returned_late": Sentence(
+        "Die E-Mail kam zurück: Der Mailserver der Person war tagelang nicht bereit. Die Adresse bleibt nutzbar. Der "
+        "nächste Kanal übernimmt; gibt es keinen, bitte anrufen.",
+        "The mail came back: the person's mail server was not ready for days. The address stays in use. The next "
+        "channel takes over; if there is none, call the person.",
+    ),
+    "returned": Sentence(
+        "Die E-Mail kam zurück, ohne einen Grund, den wir kennen. Die Adresse bleibt nutzbar. Der nächste Kanal "
+        "übernimmt; gibt es keinen, bitte einen anderen Weg wählen.",
+        "The mail came back without a reason known to us. The address stays in use. The next channel takes over; if "
+        "there is none, choose another way.",
+    ),
     "not_mobile": Sentence(
         "Die Nummer gehört zu keinem Mobiltelefon; sie ist für diesen Kanal gesperrt. Bitte eine Handynummer erfragen.",
         "The number is not a mobile one; it is blocked for this channel. Ask for a mobile number.",
@@ -261,6 +274,14 @@ _OURS: dict[str, Sentence] = {
         "Die Person hat mit einer Schaltfläche geantwortet. Bitte die Antwort im Fachverfahren ansehen.",
         "The person answered with a button. Check the answer in the requesting service.",
     ),
+    "escalated": Sentence(
+        "In der vorgesehenen Zeit kam keine Bestätigung; der nächste Kanal hat übernommen. Nichts zu tun.",
+        "No confirmation came in the time set for it; the next channel has taken over. Nothing to do.",
+    ),
+    "also_delivered": Sentence(
+        "Die Nachricht ist verspätet auch auf diesem Kanal angekommen. Nichts zu tun.",
+        "The message has also arrived on this channel, late. Nothing to do.",
+    ),
     "requeued": Sentence(
         "Die Vorbereitung wurde unterbrochen, bevor etwas hinausging; sie beginnt von selbst neu. Nichts zu tun.",
         "Preparation was interrupted before anything went out; it starts again by itself. Nothing to do.",
@@ -286,10 +307,6 @@ _OURS: dict[str, Sentence] = {
         "The finished text contains a word that must not appear here. Check the values handed over and post the "
         "message again.",
     ),
-    "template_withdrawn": Sentence(
-        "Die Vorlage wurde zurückgezogen, bevor die Nachricht hinausging. Bitte mit der neuen Fassung neu auslösen.",
-        "The template was withdrawn before the message went out. Post it again with the new version.",
-    ),
     "account_gone": Sentence(
         "Das eingeplante Versandkonto gibt es nicht mehr. Der nächste Kanal übernimmt; bitte die Administration "
         "verständigen.",
@@ -301,7 +318,9 @@ _OURS: dict[str, Sentence] = {
     ),
 }
 
-SENTENCES: Mapping[str, Sentence] = MappingProxyType({**_PLAN, **_PROVIDER, **_NARROW, **_STATES, **_OURS})
+SENTENCES: Mapping[str, Sentence] = MappingProxyType(
+    {**_PLAN, **_PROVIDER, **_NARROW, **_STATES, **_OURS, **STAFF, **ACCOUNTS}
+)
 _WORDS = {
     "address_refused": "no_such_number no_such_mailbox mailbox_disabled blocked_or_filtered deactivated no_such_chat "
     "is_bot not_private",
@@ -319,6 +338,16 @@ _WORDS = {
 }
 # Narrower words that need no sentence of their own: a caseworker does the same as for the wider one.
 WIDER: Mapping[str, str] = MappingProxyType({word: wide for wide, words in _WORDS.items() for word in words.split()})
+# Narrower words with a sentence of their own, and the class of error they are raised as where it is always the same.
+_CLASSES = {
+    "greylisted": "unavailable",
+    "mailbox_full": "unavailable",
+    "not_mobile": "address_refused",
+    "not_on_channel": "address_refused",
+    "never_started": "address_refused",
+    "country_not_enabled": "misconfigured",
+    "unconfirmed": "uncertain",
+}
 _UNKNOWN = Sentence(
     "Zu diesem Schlüssel gibt es noch keine Erklärung: {code}. Bitte der Administration nennen.",
     "There is no explanation for this code yet: {code}. Report it to the administrators.",
@@ -333,3 +362,13 @@ def explain(code: str, language: str = "de") -> str:
     said = SENTENCES.get(WIDER.get(code, code), _UNKNOWN)
     text = said.en if language.partition("-")[0].lower() == "en" else said.de
     return text.replace("{code}", code)
+
+
+def class_of(code: str) -> str:
+    """Return the class of error that ``code`` belongs to; a word that belongs to none stands for itself."""
+    return WIDER.get(code) or _CLASSES.get(code, code)
+
+
+def codes_of(wide: str) -> frozenset[str]:
+    """Return every code of ours in the class of error ``wide``, itself included."""
+    return frozenset({wide, *(code for code in (*WIDER, *_CLASSES) if class_of(code) == wide)})

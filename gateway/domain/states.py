@@ -58,7 +58,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.UNCERTAIN: frozenset({State.QUEUED, State.SUBMITTED, State.DELIVERED, State.FAILED, State.EXPIRED}),
     State.SUBMITTED: frozenset({State.DELIVERED, State.FAILED}),
     State.DELIVERED: frozenset(),
-    State.FAILED: frozenset({State.DELIVERED}),
+    State.FAILED: frozenset({State.DELIVERED, State.QUEUED}),  # to queued: by a person's decision only, a dead letter
     State.EXPIRED: frozenset({State.DELIVERED}),
     State.CANCELLED: frozenset({State.DELIVERED}),
     State.SKIPPED: frozenset({State.DELIVERED}),

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from gateway.http import openapi, refusals
-from gateway.http.api import consents, health, notifications, recipients, templates, webhooks
+from gateway.http import metrics, openapi, refusals
+from gateway.http.api import (
+    callbacks,
+    consents,
+    deadletters,
+    events,
+    health,
+    notifications,
+    recipients,
+    templates,
+    webhooks,
+)
 from gateway.http.guards import Envelope
 from gateway.http.recipient import stop
 from gateway.http.reference import pages
@@ -29,10 +39,11 @@ def create_app(rt: Runtime) -> FastAPI:
     app.state.rt = rt
     app.add_middleware(Envelope, rt=rt)
     refusals.install(app)
-    for room in (notifications, recipients, consents, templates):
+    for room in (notifications, deadletters, recipients, consents, templates, callbacks, events):
         app.include_router(room.router, responses=openapi.GUARDED)
     for room in (webhooks, health):
         app.include_router(room.router)
+    metrics.add(app, rt)
     app.include_router(pages.router, include_in_schema=False)
     app.include_router(stop.router, include_in_schema=False)
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

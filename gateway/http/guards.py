@@ -27,6 +27,7 @@ PUBLIC: Final = frozenset(
         "/docs",
         "/docs/reference.css",
         "/livez",
+        "/metrics",  # has a guard of its own: this machine, or a token
         "/openapi.json",
         "/problems",
         "/problems/{code}",

@@ -32,6 +32,7 @@ TAGS = [
     {"name": "Recipients", "description": "Who they are to the authority, and how they want to be reached."},
     {"name": "Consents", "description": "An append-only ledger: no entry, no message."},
     {"name": "Templates", "description": "What can be said; approved by people, pinned at acceptance."},
+    {"name": "Callbacks", "description": "Be told what happens: signed posts to your endpoints, or a feed to poll."},
     {"name": "Webhooks", "description": "For providers."},
     {"name": "Health", "description": "For whoever runs this."},
 ]

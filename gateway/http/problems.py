@@ -136,6 +136,13 @@ _TABLE = (
         "Have somebody else approve it.",
     ),
     Kind(
+        "cursor_unknown",
+        410,
+        "The cursor lies outside the feed",
+        "Events are kept for 30 days; this number is older than what is kept, or was never given.",
+        "Begin again with `after=0`, and look up with `GET /v1/notifications` what you may have missed.",
+    ),
+    Kind(
         "body_too_large",
         413,
         "The body is too large",
@@ -207,6 +214,13 @@ _TABLE = (
         "Idempotency-Key again.",
     ),
     Kind(
+        "wedged",
+        503,
+        "Hangs",
+        "The sweeper of this process has not begun a round for minutes.",
+        "Restart the process; nothing is lost by that.",
+    ),
+    Kind(
         "not_ready",
         503,
         "Not ready",
@@ -226,6 +240,8 @@ FAULTS: Mapping[str, str] = {
     "out_of_range": "The number or time lies outside what is allowed.",
     "not_one_of": "The value is not one of the allowed ones.",
     "no_time": "The text is not a date and time after RFC 3339.",
+    "class_not_allowed": "The version named is more confidential than the one that the messages were made for.",
+    "variables_differ": "The version named has other variables than the one that the messages were made for.",
     "name_invalid": "The name is empty, too long, or has characters that cannot be printed.",
     "no_offset": "The time has no offset from UTC.",
     "repeated": "The same value stands more than once in the list.",
@@ -244,6 +260,7 @@ FAULTS: Mapping[str, str] = {
     "test_key": "Test keys and test recipients go together; live keys and people go together.",
     "magic_recipient_unknown": "There is no such recipient for trying out.",
     "scope_unknown": "There is no such scope.",
+    "url_refused": "This URL cannot be called back: it must be https, well-formed, and lie on the public internet.",
     "not_valid": "The value is not valid for another reason, told in the detail.",
 }
 

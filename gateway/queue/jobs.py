@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +23,8 @@ from gateway import telemetry
 from gateway.domain.model import Lane
 
 CHUNK = 100  # ids a job
+_CLIENTS = 1000  # places remembered before the past ones are forgotten
+_HEAD_START = timedelta(hours=1)
 _STRIKES = 1000  # kept while nobody listens
 DELIVER = "deliver"  # name of the task in workers.tasks
 log = telemetry.log()
@@ -45,8 +49,8 @@ def unpack(raw: bytes) -> dict[str, Any]:
 class Doorbell(Protocol):
     """Rings; never raises because of an absent Redis."""
 
-    async def ring(self, rung: Iterable[tuple[str, str]]) -> None:
-        """Ring for (delivery id, lane) pairs."""
+    async def ring(self, rung: Iterable[tuple[str, str]], *, client: str = "", in_s: float = 0.0) -> None:
+        """Ring for (delivery id, lane) pairs of one client, now or ``in_s`` seconds from now."""
         ...
 
     async def wait(self, lane: Lane | str, *, at_most_s: float) -> None:
@@ -77,9 +81,10 @@ class ArqDoorbell:
         """Keep the pool. ``new_id``: a fresh job id for every ring, because arq drops a repeated one silently."""
         self.pool = pool
         self._new_id = new_id
+        self._places: dict[tuple[str, str], float] = {}
         self._events = {str(lane): asyncio.Event() for lane in Lane} if local else {}
 
-    async def ring(self, rung: Iterable[tuple[str, str]]) -> None:
+    async def ring(self, rung: Iterable[tuple[str, str]], *, client: str = "", in_s: float = 0.0) -> None:
         """Ring once for every hundred ids of a lane."""
         lanes: dict[str, list[str]] = {}
         for delivery, lane in rung:
@@ -87,10 +92,31 @@ class ArqDoorbell:
         try:
             for lane, ids in lanes.items():
                 for chunk in _chunks(ids):
-                    await self.pool.enqueue_job(DELIVER, chunk, _job_id=self._new_id(), _queue_name=queue_name(lane))
-                await self._strike(lane)
+                    await self.pool.enqueue_job(
+                        DELIVER,
+                        chunk,
+                        _job_id=self._new_id(),
+                        _queue_name=queue_name(lane),
+                        _defer_until=self._place(lane, client) if in_s <= 0 else _in(in_s),
+                    )
+                if in_s <= 0:
+                    await self._strike(lane)
         except (RedisError, OSError) as exc:
+            telemetry.doorbell_failures.inc()
             log.warning("doorbell.failed", error=type(exc).__name__)
+
+    def _place(self, lane: str, client: str) -> datetime:
+        """Return the place of a client's next job in the lane: fair queueing by start times.
+
+        arq takes the jobs of a lane in order of their time. Each job of a client lies a second behind its last one, all
+        in the past, so that a client with ten thousand messages does not make another's first one wait behind them.
+        """
+        now = time.time()  # noqa: TID251 - arq's own clock, compared with arq's own
+        place = max(now, self._places.get((lane, client), 0.0) + 1.0)
+        if len(self._places) > _CLIENTS:
+            self._places = {key: at for key, at in self._places.items() if at > now}
+        self._places[lane, client] = place
+        return datetime.fromtimestamp(place, UTC) - _HEAD_START
 
     async def _strike(self, lane: str) -> None:
         if lane in self._events:
@@ -113,9 +139,9 @@ class ArqDoorbell:
         event.clear()
 
     async def depth(self, lane: Lane | str) -> int | None:
-        """Count the jobs that wait in a lane."""
+        """Count the jobs of a lane that wait or run."""
         try:
-            return int(await self.pool.zcard(queue_name(lane)))
+            return int(await self.pool.zcount(queue_name(lane), "-inf", time.time() * 1000))  # noqa: TID251 - as above
         except (RedisError, OSError):
             return None
 
@@ -129,6 +155,10 @@ class ArqDoorbell:
     async def close(self) -> None:
         """Close the pool."""
         await self.pool.aclose(close_connection_pool=True)
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.fromtimestamp(time.time() + seconds, UTC)  # noqa: TID251 - arq's own clock
 
 
 def _bell(lane: Lane | str) -> str:

@@ -39,12 +39,14 @@ _JOINERS = "\u200c\u200d"  # spelling of Persian and others; harmless in an auth
 
 _FIELDS = frozenset(
     {"key", "title", "event", "class", "purpose", "whatsapp_category", "channels", "buttons", "twin", "twin_of"}
-    | {"policy", "urgent", "variables", "text"}
+    | {"policy", "urgent", "escalate_after_s", "variables", "text"}
 )
 _TEXT_FIELDS = frozenset(
     {"subject", "message", "email", "buttons", "status", "checked_by", "checked_on", "channels"}
 )  # fmt: skip
 _VARIABLE_FIELDS = frozenset({"type", "example", "max_length", "label"})
+
+_LONGEST_SPAN_S = 7 * 86_400
 
 
 def read(source: bytes | str, *, name: str) -> Content:
@@ -95,6 +97,7 @@ def to_source(content: Content) -> str:
         "twin_of": content.twin_of,
         "policy": content.policy,
         "urgent": content.urgent,
+        "escalate_after_s": content.escalate_after_s,
         "variables": [
             {
                 "name": one.name,
@@ -144,6 +147,7 @@ def _content(document: Mapping[str, object], name: str) -> Content:
         twin_of=top.strings("twin_of"),
         policy=top.choice("policy", POLICIES, default=POLICIES[0]),
         urgent=top.flag("urgent"),
+        escalate_after_s=top.seconds("escalate_after_s"),
     )
     if content.key and content.key != name:
         top.wrong("key", "wrong_key", f"the key must be the file's name: write key = {name!r} or rename the file")
@@ -303,6 +307,14 @@ class _Table:
         if value is not None:
             self.wrong(name, "wrong_type", "write a whole number without quotes")
         return 1
+
+    def seconds(self, name: str) -> int:
+        """Return a span, 0 if it is not given."""
+        value = self._get(name, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LONGEST_SPAN_S:
+            self.wrong(name, "seconds", f"must be a whole number of seconds, at most {_LONGEST_SPAN_S}")
+            return 0
+        return value
 
     def flag(self, name: str) -> bool:
         """Return true or false; a missing flag is false."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, insert, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.states import State
@@ -39,15 +39,24 @@ async def claim(
     return [(row.id, row.token) for row in await conn.execute(statement)]
 
 
+def _last() -> ColumnElement[bool]:
+    """Return, in SQL, whether no fall-back comes after a delivery."""
+    after = deliveries.alias("after")
+    return ~exists().where(after.c.notification_id == _d.notification_id, after.c.position > _d.position).correlate(
+        deliveries
+    )
+
+
 async def load(conn: AsyncConnection, claimed: Sequence[tuple[str, int]]) -> list[Work]:
     """Return what sending these claimed deliveries needs; erased or re-claimed ones are left out."""
     statement = (
         select(
             _d.id, _d.notification_id, _d.subject, subjects.c.recipient, _d.token, _d.tries, _d.position, _d.channel,
-            _d.account, _d.lane, _d.template_version.label("version"), _d.contact_point, notifications.c.language,
+            _d.account, _d.lane, _d.due_at, _d.template_version.label("version"), _d.contact_point,
+            notifications.c.language,
             notifications.c.purpose, notifications.c.simulate, notifications.c.expires_at,
             contact_points.c.address_sealed, contact_points.c.address_index, notifications.c.variables_sealed,
-            subjects.c.data_key_sealed,
+            subjects.c.data_key_sealed, _last().label("last"),
         )
         .join(notifications, notifications.c.id == _d.notification_id)
         .join(subjects, subjects.c.subject == _d.subject)
@@ -152,15 +161,29 @@ async def obstacles(conn: AsyncConnection, ids: Sequence[str], *, now: datetime)
 async def siblings(conn: AsyncConnection, notification_ids: Sequence[str]) -> dict[str, list[Sibling]]:
     """Return all deliveries of these notifications, each list in order of position."""
     statement = (
-        select(_d.id, _d.notification_id, _d.position, _d.channel, _d.lane, _d.state, _d.due_at)
+        select(
+            _d.id,
+            _d.notification_id,
+            _d.position,
+            _d.channel,
+            _d.lane,
+            _d.state,
+            _d.due_at,
+            _d.held,
+            _d.code,
+            _d.account,
+        )
         .where(_d.notification_id.in_(notification_ids))
         .order_by(_d.notification_id, _d.position)
     )
     found: dict[str, list[Sibling]] = {}
     for row in await conn.execute(statement):
         state = State(row.state)
+        # A held one stands in line like a fall-back: nothing behind it is promoted, and promote() passes it over.
         standby = state is State.QUEUED and row.due_at is None
-        one = Sibling(row.id, row.notification_id, row.position, row.channel, row.lane, state, standby)
+        one = Sibling(
+            row.id, row.notification_id, row.position, row.channel, row.lane, state, standby, row.code, row.account
+        )
         found.setdefault(row.notification_id, []).append(one)
     return found
 
@@ -179,6 +202,8 @@ async def change(conn: AsyncConnection, changes: Sequence[Change]) -> set[str]:
             "lease_until": one.lease_until,
             "changed_at": one.at,
             "tries": _d.tries + one.tried,
+            "held": one.held,
+            "escalate_at": one.escalate_at,
         }
         if one.provider_id is not None:
             values["provider_id"] = one.provider_id
@@ -213,11 +238,12 @@ async def submitted(conn: AsyncConnection, changes: Sequence[Change]) -> None:
                 provider_id=bindparam("provider"),
                 lease_until=None,
                 code=None,
+                escalate_at=bindparam("escalation", type_=_d.escalate_at.type),
                 changed_at=bindparam("at"),
                 tries=_d.tries + 1,
             ),
             [
-                {"of": c.id, "claim": c.token, "provider": c.provider_id, "at": c.at}
+                {"of": c.id, "claim": c.token, "provider": c.provider_id, "at": c.at, "escalation": c.escalate_at}
                 for c in sorted(changes, key=lambda one: one.id)  # as in ``change``: the same order everywhere
             ],
         )
@@ -239,11 +265,17 @@ async def promote(conn: AsyncConnection, ids: Sequence[str], *, now: datetime) -
         return []
     statement = (
         update(deliveries)
-        .where(_d.id.in_(ids), _d.state == State.QUEUED.value, _d.due_at.is_(None))
-        .values(due_at=now, changed_at=now)
+        .where(_d.id.in_(ids), _d.state == State.QUEUED.value, _d.due_at.is_(None), _d.held.is_(False))
+        .values(due_at=_not_before_its_time(now), changed_at=now)
         .returning(_d.id, _d.lane)
     )
     return [(row.id, row.lane) for row in await conn.execute(statement)]
+
+
+def _not_before_its_time(now: datetime) -> ColumnElement[datetime | None]:
+    """Return, in SQL, ``now`` or the notification's ``send_at``, whichever is later."""
+    send_at = select(notifications.c.send_at).where(notifications.c.id == _d.notification_id).scalar_subquery()
+    return case((send_at > now, send_at), else_=literal(now, _d.due_at.type))
 
 
 async def running(conn: AsyncConnection, claimed: Sequence[tuple[str, int]]) -> set[str]:
@@ -257,45 +289,92 @@ async def insert_attempts(conn: AsyncConnection, rows: Sequence[Mapping[str, Any
         await conn.execute(insert(attempts), [dict(row) for row in rows])
 
 
-async def due(conn: AsyncConnection, lane: str, *, before: datetime, limit: int) -> list[str]:
-    """Return queued deliveries of a lane that have been due since ``before`` or longer, oldest first."""
+async def due(conn: AsyncConnection, lane: str, *, before: datetime, limit: int) -> list[tuple[str, str]]:
+    """Return (id, client) of a lane's deliveries that have been due since ``before`` or longer, oldest first."""
     statement = (
-        select(_d.id)
+        select(_d.id, _d.client_id)
         .where(_d.lane == lane, _d.state == State.QUEUED.value, _d.due_at <= before)
         .order_by(_d.due_at)
         .limit(limit)
     )
-    return list((await conn.execute(statement)).scalars())
+    return [(row.id, row.client_id) for row in await conn.execute(statement)]
 
 
 async def lapsed(conn: AsyncConnection, state: State, *, now: datetime, limit: int) -> list[Mapping[str, Any]]:
     """Return deliveries whose lease (in ``uncertain``: whose deadline) has run out."""
     statement = (
-        select(_d.id, _d.notification_id, _d.token, _d.lane, _d.template_version, _d.position)
+        select(_d.id, _d.notification_id, _d.token, _d.lane, _d.template_version, _d.position, _d.account)
         .where(_d.state == state.value, _d.lease_until <= now)
         .limit(limit)
     )
     return [dict(row) for row in (await conn.execute(statement)).mappings()]
 
 
+def _expired(now: datetime) -> ColumnElement[bool]:
+    """Ask the notification: a process of the version before has left the delivery's own column empty."""
+    over = exists().where(notifications.c.id == _d.notification_id, notifications.c.expires_at <= now)
+    return over.correlate(deliveries)
+
+
 async def outlived(conn: AsyncConnection, *, now: datetime, limit: int) -> list[Mapping[str, Any]]:
     """Return queued deliveries (waiting fall-backs too) whose notification has expired."""
     statement = (
-        select(_d.id, _d.notification_id, _d.due_at)
-        .join(notifications, notifications.c.id == _d.notification_id)
-        .where(_d.state == State.QUEUED.value, notifications.c.expires_at <= now)
+        select(_d.id, _d.notification_id, _d.due_at, _d.held, _d.account)
+        .where(_d.state == State.QUEUED.value, or_(_d.expires_at <= now, and_(_d.expires_at.is_(None), _expired(now))))
         .limit(limit)
     )
     return [dict(row) for row in (await conn.execute(statement)).mappings()]
 
 
+async def escalating(conn: AsyncConnection, *, now: datetime, limit: int) -> list[Mapping[str, Any]]:
+    """Return submitted deliveries that nothing was reported of in the time their text allows."""
+    statement = (
+        select(_d.id, _d.notification_id)
+        .where(_d.state == State.SUBMITTED.value, _d.escalate_at <= now)
+        .order_by(_d.escalate_at)
+        .limit(limit)
+    )
+    return [dict(row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def escalated(conn: AsyncConnection, ids: Sequence[str], *, now: datetime) -> set[str]:
+    """Note that these deliveries have handed over; return those that were still waiting (the loser gets none)."""
+    statement = (
+        update(deliveries)
+        .where(_d.id.in_(ids), _d.state == State.SUBMITTED.value, _d.escalate_at <= now)
+        .values(escalate_at=None)
+        .returning(_d.id)
+    )
+    return set((await conn.execute(statement)).scalars())
+
+
+async def mark_also(conn: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Mark those of these deliveries that arrived although a later channel had taken over already; return them."""
+    after = deliveries.alias("after")
+    took_over = exists().where(
+        after.c.notification_id == _d.notification_id,
+        after.c.position > _d.position,
+        after.c.state.in_((State.SENDING.value, State.SUBMITTED.value, State.DELIVERED.value)),
+    )
+    statement = (
+        update(deliveries).where(_d.id.in_(ids), took_over.correlate(deliveries)).values(also=True).returning(_d.id)
+    )
+    return set((await conn.execute(statement)).scalars())
+
+
 async def match(
     conn: AsyncConnection, account: str, *, keys: Sequence[str], provider_ids: Sequence[str]
 ) -> list[Mapping[str, Any]]:
-    """Return the deliveries of an account that receipts with these keys or provider ids speak of."""
+    """Return the deliveries of an account that receipts with these keys or provider ids speak of, and hold them.
+
+    Held, in order of ids, because the worker may be recording the same submission at this moment: a receipt that was
+    judged by the state before it would change nothing, and count as taken.
+    """
+    wanted = or_(_d.id.in_(keys), _d.provider_id.in_(provider_ids))
     statement = select(
-        _d.id, _d.notification_id, _d.provider_id, _d.state, _d.subject, _d.contact_point, _d.channel
-    ).where(_d.account == account, or_(_d.id.in_(keys), _d.provider_id.in_(provider_ids)))
+        _d.id, _d.notification_id, _d.provider_id, _d.state, _d.subject, _d.contact_point, _d.channel, _d.account
+    ).where(_d.account == account, wanted)
+    statement = statement.order_by(_d.id).with_for_update()
     return [dict(row) for row in (await conn.execute(statement)).mappings()]
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.store import postgresql, sqlite
+from gateway.store.unbroken import unbroken
 
 Connection = AsyncConnection  # what the verbs hold and hand to store functions
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
@@ -57,17 +58,20 @@ class Database:
         return f"Database({self.dialect})"
 
     @classmethod
-    async def open(cls, url: str, *, pool: int = 8, timeout_s: float | None = 30.0) -> Self:
+    async def open(
+        cls, url: str, *, pool: int = 8, timeout_s: float | None = 30.0, max_pages: int | None = None
+    ) -> Self:
         """Connect to ``sqlite:///path`` or ``postgresql://…`` (with or without the driver's name) and try it once.
 
         pool: connections for reading, and on PostgreSQL as many again for writing.  timeout_s: for one statement on
-        PostgreSQL; None for migrations.  Raises ValueError for another kind of URL, StoreAway when nobody answers.
+        PostgreSQL; None for migrations.  max_pages: after which SQLite is full.  Raises ValueError for another kind of
+        URL, StoreAway when nobody answers.
         """
         parsed = _parse(url)
         dialect = parsed.get_backend_name()
         if dialect == "sqlite":
             _touch(str(parsed.database))
-            reader, writer = sqlite.engines(parsed, pool=pool)
+            reader, writer = sqlite.engines(parsed, pool=pool, max_pages=max_pages)
         else:
             reader, writer = postgresql.engines(parsed, pool=pool, timeout_s=timeout_s)
         database = cls(dialect, reader, writer)
@@ -105,7 +109,8 @@ class Database:
         try:
             async with self._turn:
                 with _away((*_AWAY_STATES, _READ_ONLY)):
-                    async with self._writer.begin() as conn:
+                    begin = self._writer.begin()
+                    async with unbroken(begin) if self.dialect == "sqlite" else begin as conn:
                         yield conn
         finally:
             self._writing.discard(task)

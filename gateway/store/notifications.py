@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.states import Outcome
 from gateway.store.dialect import insert_new
+from gateway.store.rows import Turned
 from gateway.store.tables import attempts, deliveries, idempotency_keys, notifications, subjects, timeline
 
 SLICE = 500  # rows a statement: below both databases' limit of bound values
@@ -131,13 +132,31 @@ async def cancel(conn: AsyncConnection, notification: str, *, now: datetime) -> 
     return (await conn.execute(statement)).first() is not None
 
 
-async def set_outcomes(conn: AsyncConnection, outcomes: Mapping[str, Outcome]) -> None:
-    """Write the derived outcomes."""
-    if outcomes:
-        await conn.execute(
-            update(notifications).where(notifications.c.id == bindparam("of")).values(outcome=bindparam("to")),
-            [{"of": key, "to": value.value} for key, value in outcomes.items()],
+async def set_outcomes(conn: AsyncConnection, outcomes: Mapping[str, Outcome]) -> list[Turned]:
+    """Write the derived outcomes; return those that changed.
+
+    Rows are locked in order of ids, so that two processes never wait for each other.
+    """
+    turned: list[Turned] = []
+    table = notifications.c
+    ids = sorted(outcomes)
+    for start in range(0, len(ids), SLICE):
+        statement = (
+            select(table.id, table.client_id, table.reference, table.simulate, table.outcome)
+            .where(table.id.in_(ids[start : start + SLICE]))
+            .order_by(table.id)
+            .with_for_update()
         )
+        for row in await conn.execute(statement):
+            old, new = Outcome(row.outcome), outcomes[row.id]
+            if old is not new:
+                turned.append(Turned(row.id, row.client_id, row.reference, row.simulate is not None, old, new))
+    if turned:
+        await conn.execute(
+            update(notifications).where(table.id == bindparam("of")).values(outcome=bindparam("to")),
+            [{"of": one.id, "to": one.new.value} for one in turned],
+        )
+    return turned
 
 
 async def note(conn: AsyncConnection, events: Sequence[Mapping[str, Any]]) -> None:
@@ -150,3 +169,10 @@ async def forget_keys(conn: AsyncConnection, *, now: datetime) -> int:
     """Delete idempotency keys that are past their time; return how many."""
     done = await conn.execute(delete(idempotency_keys).where(idempotency_keys.c.expires_at <= now))
     return done.rowcount
+
+
+async def lock(conn: AsyncConnection, ids: Sequence[str]) -> None:
+    """Let nobody else derive these notifications' outcomes until we commit; their deliveries are read after this."""
+    statement = select(notifications.c.id).where(notifications.c.id.in_(ids)).order_by(notifications.c.id)
+    if ids and conn.dialect.name == "postgresql":
+        await conn.execute(statement.with_for_update())

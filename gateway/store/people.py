@@ -169,12 +169,14 @@ async def ledger(conn: AsyncConnection, subject: str) -> list[Mapping[str, Any]]
     return [dict(row) for row in (await conn.execute(statement)).mappings()]
 
 
-async def suppress(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep addresses from being used; the first reason stays."""
-    if rows:
-        keys = [suppressions.c.channel, suppressions.c.address_index]
-        ordered = sorted(rows, key=lambda row: (row["channel"], row["address_index"]))  # the same everywhere
-        await conn.execute(insert_new(conn, suppressions, ordered, keys))
+async def suppress(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Keep addresses from being used; the first reason stays. Return how many were not suppressed before."""
+    if not rows:
+        return 0
+    ordered = sorted(rows, key=lambda row: (row["channel"], row["address_index"]))  # the same everywhere
+    keys = [suppressions.c.channel, suppressions.c.address_index]
+    done = await conn.execute(insert_new(conn, suppressions, ordered, keys).returning(suppressions.c.channel))
+    return len(done.all())
 
 
 async def release(conn: AsyncConnection, channel: str, indexes: Sequence[bytes]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    and_,
     delete,
     exists,
     func,
@@ -31,10 +32,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.dialect import insert
 from gateway.store.engine import Database
-from gateway.store.tables import contact_points, inbound, subjects, suppressions
+from gateway.store.tables import contact_points, endpoints, inbound, subjects, suppressions
 from gateway.store.vault import HEAD_BYTES, OWN, Vault, VaultError, head, inbound_row, index_head
 
 _SEALED_INBOUND = (inbound.c.address_sealed, inbound.c.text_sealed, inbound.c.payload_sealed)
+_SECRETS = (endpoints.c.secret_sealed, endpoints.c.previous_sealed)
 
 
 class NotRotated(VaultError):
@@ -64,7 +66,7 @@ async def rotate(db: Database, vault: Vault, *, batch: int = 500) -> int:
     ``outstanding`` counts them. Raises NotRotated at the end when rows cannot be opened, StoreAway.
     """
     changed, broken = 0, Counter[str]()
-    for step in (_DATA_KEYS, _INBOUND, _CONTACT_POINTS):
+    for step in (_DATA_KEYS, _INBOUND, _ENDPOINTS, _CONTACT_POINTS):
         changed += await _run(db, vault, step, batch, broken)
     top = await _last_point_if_needed(db, vault)
     if top is not None:
@@ -95,6 +97,7 @@ async def outstanding(db: Database, vault: Vault) -> dict[str, int]:
         for table, condition in (
             (subjects, _old_seal(vault, subjects.c.data_key_sealed)),
             (inbound, or_(_old_index(vault, inbound.c.address_index), _old_inbound(vault))),
+            (endpoints, _old_secrets(vault)),
             (contact_points, _old_index(vault, contact_points.c.address_index)),
             (suppressions, _old_index(vault, suppressions.c.address_index)),
         ):
@@ -167,6 +170,25 @@ async def _renew_inbound(conn: AsyncConnection, vault: Vault, row: Row[Any]) -> 
     return (await conn.execute(statement)).rowcount
 
 
+# --- what callbacks are signed with ---------------------------------------------------------------------------------
+def _old_secrets(vault: Vault) -> ColumnElement[bool]:
+    return or_(*(and_(column.is_not(None), _old_seal(vault, column)) for column in _SECRETS))
+
+
+def _stale_endpoints(vault: Vault) -> Select[Any]:
+    return select(endpoints.c.id, *_SECRETS).where(_old_secrets(vault))
+
+
+async def _renew_endpoint(conn: AsyncConnection, vault: Vault, row: Row[Any]) -> int:
+    sealed = {column.name: getattr(row, column.name) for column in _SECRETS}
+    renewed = {}
+    for name in (name for name, value in sealed.items() if value is not None):
+        plain = vault.open(sealed[name], table="endpoints", row=row.id, column=name)
+        renewed[name] = vault.seal(plain, table="endpoints", row=row.id, column=name)
+    unchanged = endpoints.c.id == row.id, endpoints.c.secret_sealed == row.secret_sealed
+    return (await conn.execute(update(endpoints).where(*unchanged).values(renewed))).rowcount
+
+
 # --- where to find an address ---------------------------------------------------------------------------------------
 def _points() -> Select[Any]:
     return select(
@@ -233,6 +255,7 @@ async def _renew_suppression(conn: AsyncConnection, vault: Vault, row: Row[Any])
 
 
 _DATA_KEYS = _Step(subjects, (subjects.c.subject,), _stale_data_keys, _renew_data_key)
+_ENDPOINTS = _Step(endpoints, (endpoints.c.id,), _stale_endpoints, _renew_endpoint)
 _INBOUND = _Step(inbound, (inbound.c.account, inbound.c.event_id), _stale_inbound, _renew_inbound)
 _CONTACT_POINTS = _Step(contact_points, (contact_points.c.id,), _stale_points, _renew_point)
 

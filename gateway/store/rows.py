@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.domain.model import Recipient
-from gateway.domain.states import State
+from gateway.domain.states import Outcome, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Work:
     token: int
     tries: int
     position: int
+    last: bool  # no fall-back comes after it
     channel: str
     account: str
     lane: str
@@ -51,6 +52,7 @@ class Work:
     language: str
     purpose: str
     simulate: str | None
+    due_at: datetime | None  # since when it is due
     expires_at: datetime
     address_sealed: bytes = field(repr=False)
     address_index: bytes = field(repr=False)
@@ -69,6 +71,20 @@ class Sibling:
     lane: str
     state: State
     standby: bool
+    code: str | None = None
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A notification whose outcome has changed, with what its client is told about it."""
+
+    id: str
+    client_id: str
+    reference: str | None
+    test: bool
+    old: Outcome
+    new: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +102,9 @@ class Change:
     token: int | None = None
     provider_id: str | None = None
     tried: int = 0  # attempts to add
+    held: bool = False  # queued, and waiting for staff
+    escalate_at: datetime | None = None
+    account: str = ""  # for the metrics only
     event: str = ""  # timeline event; "" = the new state
 
 

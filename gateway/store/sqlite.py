@@ -27,10 +27,14 @@ EVERY = (
 logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # at DEBUG it repeats every statement with its values
 
 
-def engines(url: URL, *, pool: int) -> tuple[AsyncEngine, AsyncEngine]:
-    """Return (reader, writer). The reader's transactions are snapshots and refuse to write."""
+def engines(url: URL, *, pool: int, max_pages: int | None = None) -> tuple[AsyncEngine, AsyncEngine]:
+    """Return (reader, writer). The reader's transactions are snapshots and refuse to write.
+
+    max_pages: after which the file is full (https://www.sqlite.org/pragma.html#pragma_max_page_count).
+    """
+    limit = () if max_pages is None else (f"PRAGMA max_page_count = {max_pages}",)
     reader = _engine(url, pool=pool, begin="BEGIN", pragmas=(*EVERY, "PRAGMA query_only = ON"))
-    writer = _engine(url, pool=1, begin="BEGIN IMMEDIATE", pragmas=EVERY)
+    writer = _engine(url, pool=1, begin="BEGIN IMMEDIATE", pragmas=(*EVERY, *limit))
     return reader, writer
 
 

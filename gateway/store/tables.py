@@ -15,25 +15,54 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
 from gateway.store.columns import Document, Id, Instant, Name, Sealed, Serial
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from gateway.store.schema import metadata
+from gateway.store.tables_engine import (
+    account_states,
+    callback_posts,
+    contacted,
+    endpoints,
+    event_heads,
+    events,
+    raw_webhooks,
+    usage,
 )
+
+__all__ = [
+    "account_states",
+    "api_keys",
+    "attempts",
+    "audit",
+    "callback_posts",
+    "clients",
+    "consents",
+    "contact_points",
+    "contacted",
+    "deliveries",
+    "endpoints",
+    "event_heads",
+    "events",
+    "idempotency_keys",
+    "inbound",
+    "metadata",
+    "notifications",
+    "raw_webhooks",
+    "receipts",
+    "recipients",
+    "subjects",
+    "suppressions",
+    "template_versions",
+    "timeline",
+    "usage",
+]
 
 clients = Table(
     "clients",
@@ -175,12 +204,19 @@ notifications = Table(
     Index("ix_notifications_client", "client_id", "id"),
     Index("ix_notifications_reference", "client_id", "reference"),
     Index("ix_notifications_subject", "subject", "id"),
+    Index(
+        "ix_notifications_unpurged",
+        "id",
+        sqlite_where=text("variables_sealed IS NOT NULL"),
+        postgresql_where=text("variables_sealed IS NOT NULL"),
+    ),
 )
 deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Id, primary_key=True),
     Column("notification_id", Id, ForeignKey("notifications.id", ondelete="CASCADE"), nullable=False),
+    Column("client_id", Id, nullable=False, server_default=text("''")),  # for fairness among clients
     Column("subject", Id, nullable=False),
     Column("position", Integer, nullable=False),
     Column("channel", Name, nullable=False),
@@ -196,6 +232,12 @@ deliveries = Table(
     Column("token", Integer, nullable=False),  # fencing: counts the claims
     Column("provider_id", String(200)),
     Column("code", Name),  # why it is where it is
+    Column(
+        "held", Boolean, nullable=False, server_default=false()
+    ),  # queued, but its text was withdrawn: waits for staff
+    Column("expires_at", Instant),  # of the notification, where the sweeper can find it
+    Column("escalate_at", Instant),  # submitted: when the next channel takes over if nothing was reported
+    Column("also", Boolean, nullable=False, server_default=false()),  # delivered after another channel had taken over
     Column("changed_at", Instant, nullable=False),
     UniqueConstraint("notification_id", "position"),
     Index(
@@ -210,6 +252,26 @@ deliveries = Table(
         "lease_until",
         sqlite_where=text("state IN ('claimed', 'sending', 'uncertain')"),
         postgresql_where=text("state IN ('claimed', 'sending', 'uncertain')"),
+    ),
+    Index(
+        "ix_deliveries_escalate",
+        "escalate_at",
+        sqlite_where=text("escalate_at IS NOT NULL"),
+        postgresql_where=text("escalate_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_deliveries_expiry",
+        "expires_at",
+        sqlite_where=text("state = 'queued'"),
+        postgresql_where=text("state = 'queued'"),
+    ),
+    Index("ix_deliveries_held", "template_version", sqlite_where=text("held"), postgresql_where=text("held")),
+    Index(
+        "ix_deliveries_ended",
+        "account",
+        "changed_at",
+        sqlite_where=text("state = 'failed'"),
+        postgresql_where=text("state = 'failed'"),
     ),
     Index("ix_deliveries_provider", "account", "provider_id"),
     Index("ix_deliveries_contact_point", "contact_point"),
@@ -263,6 +325,7 @@ receipts = Table(
     Column("provider_code", String(100), nullable=False),
     Column("at", Instant),
     Column("received_at", Instant, nullable=False),
+    Index("ix_receipts_received", "received_at"),
     Index(
         "ix_receipts_unmatched",
         "account",
@@ -287,4 +350,5 @@ inbound = Table(
     Column("at", Instant),
     Column("received_at", Instant, nullable=False),
     Index("ix_inbound_sender", "channel", "address_index"),
+    Index("ix_inbound_received", "received_at"),
 )

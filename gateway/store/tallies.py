@@ -25,7 +25,7 @@ async def outcomes(conn: AsyncConnection, client_id: str) -> dict[str, int]:
 async def by_channel(conn: AsyncConnection, client_id: str) -> list[tuple[str, str, str | None, int]]:
     """Return (channel, state, code, count) of a client's deliveries; a waiting fall-back's state is "standby"."""
     standby: ColumnElement[Any] = case(
-        (and_(deliveries.c.state == State.QUEUED.value, deliveries.c.due_at.is_(None)), "standby"),
+        (and_(deliveries.c.state == State.QUEUED.value, deliveries.c.due_at.is_(None), ~deliveries.c.held), "standby"),
         else_=deliveries.c.state,
     )
     statement = (

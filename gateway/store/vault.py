@@ -62,6 +62,13 @@ class Vault:
         keys = self._ring.keys
         return keys.sealing_active, keys.index_active
 
+    def add_keys(self, *, sealing: bool, index: bool) -> None:
+        """Add a fresh key of each wanted kind to the ring and use it from now on. Raises VaultError."""
+        if sealing:
+            self._ring.add_key()
+        if index:
+            self._ring.add_index_key()
+
     @staticmethod
     def new_data_key() -> bytes:
         """Return a fresh key for one person."""

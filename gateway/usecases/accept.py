@@ -19,7 +19,7 @@ from gateway.domain.reasons import explain
 from gateway.domain.states import Outcome, State
 from gateway.store import notifications, people
 from gateway.store.rows import Person
-from gateway.usecases import recipients
+from gateway.usecases import events, recipients
 from gateway.usecases.checking import Checked, check
 from gateway.usecases.grouping import Group
 from gateway.usecases.runtime import Runtime
@@ -76,6 +76,7 @@ async def accept_batch(
 
 async def accept_group(rt: Runtime, entries: Sequence[Entry]) -> list[Accepted | CallerError]:
     """Accept a group in one transaction: the heart of acceptance."""
+    await rt.health.look(rt)
     now = rt.clock.now()
     keys: list[Key] = [(caller.client_id, posted.idempotency_key) for caller, posted in entries]
     async with rt.db.read() as conn:
@@ -90,7 +91,9 @@ async def accept_group(rt: Runtime, entries: Sequence[Entry]) -> list[Accepted |
             except CallerError as exc:
                 results[index] = exc
     prepared = await _prepare(rt, fresh, results)
+    await rt.faults.at("after_prepare")
     ours = await _persist(rt, prepared)
+    await rt.faults.at("after_commit_before_ring")
     await _ring(rt, [prepared[key] for key in ours])
     if len(ours) + sum(isinstance(one, CallerError) for one in results.values()) < len(entries):
         async with rt.db.read() as conn:
@@ -148,6 +151,7 @@ def prepare(rt: Runtime, one: Checked, person: Person) -> Prepared:
         recipient=person.recipient,
         accounts=one.accounts,
         wanted=one.posted.channels,
+        draw=rt.dice(),
     )
     new = rt.ids.new()
     ids = tuple(rt.ids.new() for _ in planned.deliveries)
@@ -184,8 +188,11 @@ async def _persist(rt: Runtime, prepared: Mapping[Key, Prepared]) -> set[Key]:
         await notifications.insert_group(
             conn, [one[0] for one in mine], [row for one in mine for row in one[1]], [one[2] for one in mine]
         )
+        await events.skipped_at_once(rt, conn, [one[0] for one in mine])
+        await rt.faults.at("before_accept_commit")
     for key in ours:
         telemetry.accepted.labels(prepared[key].checked.lane.value).inc()
+    telemetry.group_size.labels("accept").observe(len(ours))
     log.info("notifications.accepted", count=len(ours))
     return ours
 
@@ -238,6 +245,7 @@ def _deliveries(one: Prepared) -> list[dict[str, Any]]:
         {
             "id": ident,
             "notification_id": one.id,
+            "client_id": one.checked.caller.client_id,
             "subject": one.person.recipient.subject,
             "position": delivery.position,
             "channel": delivery.channel,
@@ -248,6 +256,7 @@ def _deliveries(one: Prepared) -> list[dict[str, Any]]:
             "lane": one.checked.lane.value,
             "state": State.QUEUED.value,
             "due_at": one.checked.send_at if delivery.position == 0 else None,
+            "expires_at": one.checked.expires_at,
             "tries": 0,
             "token": 0,
             "changed_at": one.checked.now,
@@ -264,5 +273,6 @@ def _event(one: Prepared) -> dict[str, Any]:
 async def _ring(rt: Runtime, prepared: Sequence[Prepared]) -> None:
     """Ring for what is due now, after the commit; the sweeper rings for the rest in time."""
     due = [one for one in prepared if one.delivery_ids and one.checked.send_at <= one.checked.now]
-    if due:
-        await rt.doorbell.ring((one.delivery_ids[0], one.checked.lane) for one in due)
+    for client in dict.fromkeys(one.checked.caller.client_id for one in due):
+        mine = [one for one in due if one.checked.caller.client_id == client]
+        await rt.doorbell.ring(((one.delivery_ids[0], one.checked.lane) for one in mine), client=client)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from channels.kit.contract import Address, Capabilities, Request, Submission
-from channels.kit.errors import ChannelError, Misconfigured, Uncertain, Unsupported
+from channels.kit.errors import ChannelError, Uncertain, Unsupported
 from gateway import telemetry
 from gateway.domain.confidentiality import BlockedByLint
 from gateway.domain.content import Content, choose_language
@@ -23,7 +23,7 @@ from gateway.queue.limits import Rate
 from gateway.render.render import Links
 from gateway.store import deliveries
 from gateway.store.rows import Work
-from gateway.usecases import receipts, record, simulation
+from gateway.usecases import receipts, record, simulation, steering, windows
 from gateway.usecases.runtime import SIMULATOR, OpenAccount, Runtime
 from gateway.usecases.stopping import stop_url
 
@@ -58,12 +58,14 @@ async def deliver(rt: Runtime, ids: Sequence[str]) -> int:
         claimed = await deliveries.claim(conn, ids, now=now, lease_until=now + rt.policy.lease)
     if not claimed:
         return 0
+    await rt.faults.at("after_claim")
     async with rt.db.read() as conn:
         found = await deliveries.load(conn, claimed)
         contents = await rt.contents.of(conn, {one.version for one in found})
     gone = set(claimed) - {(one.id, one.token) for one in found}
     if gone:
         await record.close_gone(rt, gone)
+    found = await steering.steer(rt, found, contents)
     ready: list[Ready] = []
     refused: list[tuple[Work, str]] = []
     for one in found:
@@ -74,6 +76,7 @@ async def deliver(rt: Runtime, ids: Sequence[str]) -> int:
             refused.append((one, outcome))
     if refused:
         await record.refuse(rt, refused)
+    await rt.faults.at("after_render")
     groups = (ready[start : start + GROUP] for start in range(0, len(ready), GROUP))
     done = await asyncio.gather(*(_send_group(rt, group) for group in groups), return_exceptions=True)
     failed = [one for one in done if isinstance(one, BaseException)]
@@ -91,6 +94,8 @@ def _prepare(rt: Runtime, work: Work, content: Content) -> Ready | str:
         capabilities = account.adapter.capabilities if account else None
     if capabilities is None:
         return "account_gone"
+    if work.variables_sealed is None:
+        return "values_purged"
     try:
         return _barred(account, content, rt.clock.now()) or _rendered(rt, work, content, account, capabilities)
     except (BlockedByLint, Unsupported) as exc:
@@ -124,7 +129,7 @@ def _rendered(
         delivery_id=work.id,
         links=Links(stop_url=stop_url(rt, work.id)),
         sent_at=now,
-        valid_s=max(int((work.expires_at - now).total_seconds()), 1),
+        valid_s=_valid_s(work, content, now),
         approved_id=account.approved.get(f"{content.key}.{language}", "") if account else "",
     )
     if account is None:
@@ -138,6 +143,14 @@ def _rendered(
     )
     to = Address(work.channel, plain.decode())
     return Ready(work, account.adapter.encode(message, to, key=work.id, callback_url=rt.callback_url(work.account)))
+
+
+def _valid_s(work: Work, content: Content, now: datetime) -> int:
+    """Return how long the message is of use: until it expires, or until the next channel takes over."""
+    left = (work.expires_at - now).total_seconds()
+    if content.escalate_after_s and not work.last:
+        left = min(left, float(content.escalate_after_s))
+    return max(int(left), 1)
 
 
 def _variables(rt: Runtime, work: Work, content: Content, data_key: bytes) -> dict[str, str]:
@@ -163,51 +176,74 @@ async def _send_group(rt: Runtime, group: Sequence[Ready]) -> int:
     if not allowed:
         return 0
     now = rt.clock.now()
-    claimed = [(one.work.id, one.work.token) for one in allowed]
     async with rt.db.write() as conn:
+        full = await windows.reserve(rt, conn, [one.work for one in allowed])
+        claimed = [(one.work.id, one.work.token) for one in allowed if one.work.id not in full]
         going = await deliveries.begin_sending(conn, claimed, now=now, lease_until=now + _deadline(rt, allowed))
-    stopped = [one.work for one in allowed if one.work.id not in going]
+    if full:
+        await windows.no_room(rt, [one.work for one in allowed if one.work.id in full], full)
+    stopped = [one.work for one in allowed if one.work.id not in going and one.work.id not in full]
     if stopped:
         await record.stopped(rt, stopped)
+    await rt.faults.at("after_begin_sending")
     calls = [_call(rt, one) for one in allowed if one.work.id in going]
     called = await asyncio.gather(*calls)
+    await rt.faults.at("after_call_before_record")
     await record.called(rt, called)
     await receipts.match_late(rt, [(one.work.account, one.submission.provider_id) for one in called if one.submission])
     return len(called)
 
 
 async def _admitted(rt: Runtime, group: Sequence[Ready]) -> tuple[list[Ready], list[tuple[Work, float]]]:
-    """Ask the shared buckets for each delivery; without a token it goes back to the queue, no attempt spent."""
+    """Ask the shared buckets for each delivery; without a token it goes back to the queue, no attempt spent.
+
+    Behind the first one that an account has no token for, the others line up at the account's pace.
+    """
     allowed: list[Ready] = []
     waiting: list[tuple[Work, float]] = []
+    behind: dict[str, float] = {}
     for one in group:
         account = rt.accounts.get(one.work.account)
-        if account is not None and account.facts.paused:
-            waiting.append((one.work, rt.policy.pause.total_seconds()))
-            continue
-        wait = await rt.buckets.take(_rates(account, one.work)) if account is not None else 0.0
-        if wait > 0:
+        if account is None:
+            allowed.append(one)
+        elif rt.health.rests(account.facts.name):  # since a moment ago; what to do about it is steering's
+            waiting.append((one.work, steering.SOON_S))
+        elif account.facts.name in behind:
+            behind[account.facts.name] += _pace_s(account)
+            waiting.append((one.work, behind[account.facts.name]))
+        elif (wait := await rt.buckets.take(list(account.rates))) > 0:
+            behind[account.facts.name] = wait
+            waiting.append((one.work, wait))
+        elif (wait := await rt.buckets.take(_own_rates(account, one.work))) > 0:
             waiting.append((one.work, wait))
         else:
             allowed.append(one)
     return allowed, waiting
 
 
-def _rates(account: OpenAccount, work: Work) -> list[Rate]:
-    own = [Rate(f"{rate.key}:{work.contact_point}", rate.per_s, rate.burst) for rate in account.recipient_rates]
-    return [*account.rates, *own]
+def _pace_s(account: OpenAccount) -> float:
+    """Return the seconds between two calls at the account's slowest rate."""
+    return max((1.0 / rate.per_s for rate in account.rates), default=0.0)
+
+
+def _own_rates(account: OpenAccount, work: Work) -> list[Rate]:
+    """Return the buckets of the person's own."""
+    return [Rate(f"{rate.key}:{work.contact_point}", rate.per_s, rate.burst) for rate in account.recipient_rates]
 
 
 def _deadline(rt: Runtime, group: Iterable[Ready]) -> timedelta:
     """Return the longest that the calls of this group and their recording may take: the lease while sending."""
     accounts = (rt.accounts.get(one.work.account) for one in group)
-    return MARGIN + timedelta(seconds=max((one.deadline_s for one in accounts if one is not None), default=1.0))
+    margin = min(MARGIN, rt.policy.lease / 2)
+    return margin + timedelta(seconds=max((one.deadline_s for one in accounts if one is not None), default=1.0))
 
 
 async def _call(rt: Runtime, one: Ready) -> Called:
     """Make exactly one provider call. Nothing but an outcome leaves this function, cancellation aside."""
     work = one.work
     began = rt.clock.now()
+    if work.due_at is not None:
+        telemetry.lateness_seconds.labels(work.lane).observe(max((began - work.due_at).total_seconds(), 0.0))
     submission: Submission | None = None
     error: ChannelError | None = None
     try:
@@ -219,8 +255,6 @@ async def _call(rt: Runtime, one: Ready) -> Called:
                 submission = await adapter.send(one.request)
     except ChannelError as exc:
         error = exc
-        if isinstance(exc, Misconfigured):
-            log.warning("account.misconfigured", account=work.account, provider_code=exc.provider_code)
     except Exception as exc:  # noqa: BLE001 - an adapter's mistake: it may have gone out, so never blindly again
         log.warning("delivery.unexpected", account=work.account, delivery=work.id, error=type(exc).__name__)
         error = Uncertain("unexpected")

@@ -11,7 +11,7 @@ from gateway.store import audit, deliveries, notifications, people
 from gateway.store import receipts as kept
 from gateway.store.engine import Connection
 from gateway.store.vault import inbound_row
-from gateway.usecases import recipients
+from gateway.usecases import events, recipients
 from gateway.usecases.runtime import Runtime
 
 
@@ -64,14 +64,17 @@ async def stop(
     owners = await people.owners(conn, channel, indexes)
     stored = await people.indexes_of(conn, [point for _, point in owners])
     marks = sorted({*stored, *indexes[:1]})  # the newest index, for whoever brings this address again
-    await people.suppress(
+    new = await people.suppress(
         conn, [{"channel": channel, "address_index": one, "reason": "opted_out", "since": now} for one in marks]
     )
+    news = {subject for subject, _ in owners} if new else set()
     for subject in sorted({subject for subject, _ in owners}):
         standing = (await people.standing(conn, [subject])).get(subject, [])
         purposes = [one.purpose for one in standing if one.channel == channel and one.given]
         await recipients.withdraw(rt, conn, subject, channel, purposes, source=source, actor=actor, at=now)
+        news |= {subject} if purposes else set()
         await audit.append(conn, at=now, actor=actor, verb="stop", object=channel, subject=subject)
+    await events.contact_lost(rt, conn, news, channel, code="opted_out", stopped=True)
 
 
 async def _answered(rt: Runtime, conn: Connection, one: Inbound) -> None:
@@ -83,6 +86,7 @@ async def _answered(rt: Runtime, conn: Connection, one: Inbound) -> None:
     if row is not None and row["contact_point"] in owners and number.isdigit():
         event = {"notification_id": row["notification_id"], "delivery_id": delivery, "at": rt.clock.now()}
         await notifications.note(conn, [event | {"event": "answered", "code": f"button_{number}"}])
+        await events.answered(rt, conn, row, f"button_{number}")
 
 
 async def stop_by_token(rt: Runtime, delivery: str) -> bool:

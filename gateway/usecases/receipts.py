@@ -10,13 +10,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from channels.kit.contract import Acknowledges, Fact, Inbound, Kind, Receipt, Receives, WebhookRequest
+from channels.kit.contract import (
+    Acknowledges,
+    Fact,
+    Inbound,
+    Kind,
+    Receipt,
+    Receives,
+    ReceivesMail,
+    WebhookRequest,
+)
 from channels.kit.errors import ChannelError, Forged, Malformed, Refused
 from gateway import telemetry
 from gateway.domain.errors import NotFound
 from gateway.domain.retrying import VERDICTS
 from gateway.domain.states import State, advance
-from gateway.store import deliveries, people
+from gateway.store import deliveries, notifications, people
 from gateway.store import receipts as kept
 from gateway.store.engine import Connection
 from gateway.store.rows import Change
@@ -47,6 +56,48 @@ async def take_webhook(rt: Runtime, account: str, hook: WebhookRequest) -> None:
         await rt.reports.join((account, facts))
 
 
+def owner_of(rt: Runtime, envelope_to: str) -> str:
+    """Return the account that made the return address ``envelope_to``. Raises NotFound, and Forged for imitations."""
+    forged = ""
+    for name, account in rt.accounts.items():
+        try:
+            if isinstance(account.adapter, ReceivesMail) and account.adapter.key_of(envelope_to):
+                return name
+        except Forged:
+            forged = forged or name
+    if forged:
+        log.warning("bounce.forged", account=forged)
+        telemetry.bounces.labels(forged, "forged").inc()
+        raise Forged
+    raise NotFound("No account has made this return address.")
+
+
+async def take_mail(rt: Runtime, account: str, envelope_to: str, raw: bytes) -> None:
+    """Act on one mail that came to a return address of an account; of the mail nothing is kept but what it reports.
+
+    ``envelope_to``: the recipient of the envelope; what the mail's own headers claim is not looked at. Returns after
+    the commit. Raises NotFound (no such account), Forged and StoreAway.
+    """
+    found = rt.accounts.get(account)
+    if found is None or not isinstance(found.adapter, ReceivesMail):
+        raise NotFound("No account of this name receives mail.")
+    try:
+        facts = found.adapter.decode_mail(raw, envelope_to)
+    except Forged:
+        log.warning("bounce.forged", account=account)
+        telemetry.bounces.labels(account, "forged").inc()
+        raise
+    except Malformed:
+        log.warning("bounce.malformed", account=account)
+        telemetry.bounces.labels(account, "malformed").inc()
+        return
+    if facts:
+        await rt.reports.join((account, facts))
+    kind = facts[0].fact.value if facts else "ignored"
+    log.info("bounce.taken", account=account, kind=kind)
+    telemetry.bounces.labels(account, kind).inc()
+
+
 def open_reports(rt: Runtime) -> Group[tuple[str, Sequence[Receipt | Inbound]], None]:
     """Return the group that webhook calls of this process join: those that come together share one commit."""
 
@@ -73,6 +124,7 @@ async def take(rt: Runtime, account: str, facts: Sequence[Receipt | Inbound]) ->
             rung = await _apply(rt, conn, account, news)
         if words:
             await inbound.take(rt, conn, account, words)
+    await rt.faults.at("after_receipt_before_ring")
     await rt.doorbell.ring(rung)
     await _acknowledge(rt, account, words)
 
@@ -133,7 +185,23 @@ async def _apply(rt: Runtime, conn: Connection, account: str, reports: Sequence[
     await kept.assign(conn, account, matches)
     if changes:
         log.info("callback.matched", account=account, count=len(changes))
-    return await record.apply_within(rt, conn, changes, stop=stopping)
+    rung = await record.apply_within(rt, conn, changes, stop=stopping)
+    await _also(conn, [one for one in changes if one.new is State.DELIVERED])
+    return rung
+
+
+async def _also(conn: Connection, arrived: Sequence[Change]) -> None:
+    """Say of a late receipt that the message has also come on this channel; it is counted apart."""
+    late = await deliveries.mark_also(conn, [one.id for one in arrived]) if arrived else set()
+    events = [one for one in arrived if one.id in late]
+    await notifications.note(
+        conn,
+        [
+            {"notification_id": one.notification_id, "delivery_id": one.id, "at": one.at}
+            | {"event": "also_delivered", "code": None}
+            for one in events
+        ],
+    )
 
 
 def _change(rt: Runtime, row: Mapping[str, Any], old: State, new: State, one: Receipt) -> Change:
@@ -145,6 +213,7 @@ def _change(rt: Runtime, row: Mapping[str, Any], old: State, new: State, one: Re
         at=rt.clock.now(),
         code=one.error.code if one.error else None,
         provider_id=one.provider_id or None,
+        account=row.get("account", ""),
     )
 
 

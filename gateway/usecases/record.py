@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ from gateway.domain.states import ENDS, State, derive
 from gateway.store import deliveries, notifications, people
 from gateway.store.engine import Connection, StoreAway
 from gateway.store.rows import Change, Sibling, Work
-from gateway.usecases import recipients
+from gateway.usecases import events, health, recipients
 from gateway.usecases.runtime import Runtime
 
 if TYPE_CHECKING:
     from gateway.usecases.deliver import Called
 
+SOON_S = 5.0
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # before offering a record again: a restarted database is back by then
 log = telemetry.log()
 
@@ -45,6 +47,7 @@ async def called(rt: Runtime, calls: Sequence[Called]) -> None:
         await asyncio.sleep(pause_s)
         calls = await _unwritten(rt, calls)
     _count(calls)
+    await rt.faults.at("after_record_before_ring")
     await rt.doorbell.ring(rung)
 
 
@@ -70,13 +73,17 @@ async def _write(rt: Runtime, calls: Sequence[Called]) -> list[tuple[str, str]]:
         await deliveries.submitted(conn, taken)
         applied = await deliveries.change(conn, others)
         await _consequences(rt, conn, [one for one in calls if one.work.id in applied])
-        family = await deliveries.siblings(conn, list({one.work.notification_id for one in calls}))
+        concerned = list({one.work.notification_id for one in calls})
+        await notifications.lock(conn, concerned)
+        family = await deliveries.siblings(conn, concerned)
         now_at = {one.id: one.state for group in family.values() for one in group}
         held = [one for one in taken if now_at.get(one.id) is State.SUBMITTED]
         await deliveries.late_provider_ids(conn, [one for one in taken if now_at.get(one.id) is not State.SUBMITTED])
         await _note(conn, [*held, *(one for one in others if one.id in applied)])
         rung = await settle(rt, conn, family, stop=_stopping(calls))
         await _simulated_receipts(rt, conn, calls)
+        await health.observed(rt, conn, calls)
+        await rt.faults.at("before_record_commit")
     return rung
 
 
@@ -99,10 +106,12 @@ def _after(rt: Runtime, one: Called) -> Change:
         "old": State.SENDING,
         "at": now,
         "token": work.token,
+        "account": work.account,
     }
     if one.error is None:
         provider_id = one.submission.provider_id if one.submission else ""
-        return Change(**base, new=State.SUBMITTED, provider_id=provider_id, tried=1)
+        escalate_at = _escalation(rt, work, now)
+        return Change(**base, new=State.SUBMITTED, provider_id=provider_id, tried=1, escalate_at=escalate_at)
     ruling = verdict(one.error)
     tried = int(ruling.counts_as_attempt)
     if ruling.step in {Step.RETRY, Step.WAIT}:
@@ -117,6 +126,14 @@ def _after(rt: Runtime, one: Called) -> Change:
             **base, new=State.UNCERTAIN, code=one.error.code, lease_until=now + rt.policy.uncertain, tried=tried
         )
     return Change(**base, new=State.FAILED, code=one.error.code, tried=tried)
+
+
+def _escalation(rt: Runtime, work: Work, now: datetime) -> datetime | None:
+    """Return when the next channel takes over if nothing is reported, None where the text or the plan has no such."""
+    content = rt.contents.known(work.version)
+    if work.last or content is None or not content.escalate_after_s:
+        return None
+    return now + timedelta(seconds=content.escalate_after_s)
 
 
 def _attempt(one: Called) -> dict[str, Any]:
@@ -156,7 +173,9 @@ async def consequences(
     now = rt.clock.now()
     if ruling.suppress:
         rows = [{"channel": channel, "address_index": one, "reason": error.code, "since": now} for one in indexes]
-        await people.suppress(conn, rows)
+        if await people.suppress(conn, rows):
+            owners = {subject, *(one for one, _ in await people.owners(conn, channel, indexes))}
+            await events.contact_lost(rt, conn, owners, channel, code=error.code, stopped=ruling.withdraw)
     if ruling.withdraw:
         standing = (await people.standing(conn, [subject])).get(subject, [])
         purposes = [one.purpose for one in standing if one.channel == channel and one.given]
@@ -183,10 +202,11 @@ async def settle(
     for group in family.values():
         waiting = [one for one in group if one.standby]
         active = [one for one in group if not one.standby]
-        if not waiting:
-            continue
         if any(one.state is State.DELIVERED for one in active):
-            ended += [_skip(one, "not_needed", now) for one in waiting]
+            due = [one for one in active if one.state is State.QUEUED]
+            ended += [_skip(one, "not_needed", now) for one in [*due, *waiting]]
+        elif not waiting:
+            continue
         elif any(one.id in stopped for one in active):
             ended += [_skip(one, stop_code, now) for one in waiting]
         elif all(one.state in ENDS for one in active):
@@ -198,7 +218,8 @@ async def settle(
     rung = await deliveries.promote(conn, next_up, now=now)
     after = await deliveries.siblings(conn, list(family)) if ended or next_up else family
     outcomes = {key: derive((one.state, one.standby) for one in group) for key, group in after.items()}
-    await notifications.set_outcomes(conn, outcomes)
+    turned = await notifications.set_outcomes(conn, outcomes)
+    await events.outcome_changed(rt, conn, turned, after)
     return rung
 
 
@@ -210,11 +231,16 @@ def _final(rt: Runtime, one: Sibling) -> bool:
 
 def _skip(one: Sibling, code: str, now: datetime) -> Change:
     return Change(
-        id=one.id, notification_id=one.notification_id, old=State.QUEUED, new=State.SKIPPED, code=code, at=now
-    )
+        id=one.id, notification_id=one.notification_id, old=State.QUEUED, new=State.SKIPPED, code=code, at=now,
+        account=one.account,
+    )  # fmt: skip
 
 
-async def _note(conn: Connection, changes: Iterable[Change]) -> None:
+async def _note(conn: Connection, changes: Sequence[Change]) -> None:
+    for one in changes:
+        telemetry.moved.labels(one.new.value, one.account, telemetry.class_of(one.code)).inc()
+        if one.code == "lease_lapsed":
+            telemetry.lapsed.labels(one.old.value).inc()
     await notifications.note(
         conn,
         [
@@ -251,7 +277,9 @@ async def apply_within(
     applied = await deliveries.change(conn, changes)
     done = [one for one in changes if one.id in applied]
     await _note(conn, done)
-    family = await deliveries.siblings(conn, list({one.notification_id for one in done}))
+    concerned = list({one.notification_id for one in done})
+    await notifications.lock(conn, concerned)
+    family = await deliveries.siblings(conn, concerned)
     return await settle(rt, conn, family, stop=stop, stop_code=stop_code)
 
 
@@ -261,14 +289,15 @@ async def refuse(rt: Runtime, refused: Sequence[tuple[Work, str]]) -> None:
     await apply(rt, [_claimed(work, State.FAILED, code, now) for work, code in refused])
 
 
-async def put_back(rt: Runtime, waiting: Sequence[tuple[Work, float]]) -> None:
-    """Return deliveries to the queue until there is a token for them; no attempt is spent and nothing is noted."""
+async def put_back(rt: Runtime, waiting: Sequence[tuple[Work, float]], *, code: str = "throttled") -> None:
+    """Return deliveries to the queue for these seconds each; no attempt is spent and nothing is noted."""
     now = rt.clock.now()
-    changes = [
-        _claimed(work, State.QUEUED, "throttled", now, due_at=now + timedelta(seconds=wait)) for work, wait in waiting
-    ]
+    changes = [_claimed(work, State.QUEUED, code, now, due_at=now + timedelta(seconds=wait)) for work, wait in waiting]
     async with rt.db.write() as conn:
         await deliveries.change(conn, changes)
+    soon = [(work, wait) for work, wait in waiting if wait <= SOON_S]
+    if soon:  # the sweeper rings for the others; these shall not wait for its grace
+        await rt.doorbell.ring(((work.id, work.lane) for work, _ in soon), in_s=max(wait for _, wait in soon))
 
 
 async def stopped(rt: Runtime, works: Sequence[Work]) -> None:
@@ -282,7 +311,14 @@ async def stopped(rt: Runtime, works: Sequence[Work]) -> None:
     ends = {"cancelled": State.CANCELLED, "expired": State.EXPIRED}
     changes = [_claimed(one, ends.get(why[one.id], State.SKIPPED), why[one.id], now) for one in works if one.id in why]
     late = [_claimed(one, State.QUEUED, "lease_lapsed", now, due_at=now) for one in works if one.id not in why]
-    await apply(rt, [*changes, *late])
+    await apply(rt, [*(_held(one) for one in changes), *late])
+
+
+def _held(change: Change) -> Change:
+    """Turn the end that a withdrawn text would mean into a wait for staff (the emergency brake)."""
+    if change.code != "template_withdrawn":
+        return change
+    return replace(change, new=State.QUEUED, held=True, event="held")
 
 
 async def close_gone(rt: Runtime, gone: Iterable[tuple[str, int]]) -> None:
@@ -303,7 +339,7 @@ async def close_gone(rt: Runtime, gone: Iterable[tuple[str, int]]) -> None:
 def _claimed(work: Work, new: State, code: str, now: datetime, *, due_at: datetime | None = None) -> Change:
     return Change(
         id=work.id, notification_id=work.notification_id, old=State.CLAIMED, new=new, code=code, at=now,
-        due_at=due_at, token=work.token,
+        due_at=due_at, token=work.token, account=work.account,
     )  # fmt: skip
 
 
@@ -312,7 +348,8 @@ async def _simulated_receipts(rt: Runtime, conn: Connection, calls: Iterable[Cal
     now = rt.clock.now()
     changes = [
         Change(
-            id=one.work.id, notification_id=one.work.notification_id, old=State.SUBMITTED, new=State.DELIVERED, at=now
+            id=one.work.id, notification_id=one.work.notification_id, old=State.SUBMITTED, new=State.DELIVERED, at=now,
+            account=one.work.account,
         )
         for one in calls
         if one.work.simulate == "delivered" and one.error is None
@@ -322,7 +359,5 @@ async def _simulated_receipts(rt: Runtime, conn: Connection, calls: Iterable[Cal
 
 
 def _count(calls: Sequence[Called]) -> None:
-    for one in calls:
-        state, code = ("failed", one.error.code) if one.error else ("submitted", "")
-        telemetry.ended.labels(state, one.work.account, code).inc()
+    telemetry.group_size.labels("record").observe(len(calls))
     log.info("deliveries.recorded", count=len(calls))

@@ -16,6 +16,7 @@ SCOPES = (
     "recipients:read",
     "consents:write",
     "templates:read",
+    "callbacks:write",
 )
 
 

@@ -18,11 +18,9 @@ async def test_the_job_of_a_killed_worker_does_not_silence_its_lane(lite: Runtim
     await lite.doorbell.pool.flushall()  # type: ignore[attr-defined]  # the embedded one
     await lite.doorbell.ring([("of-a-killed-worker", "normal")])
     clock.advance(3)
-    await upkeep.sweep(lite)
-    assert await lite.doorbell.depth("normal") == 1  # it may be at work
-    clock.advance(20)
-    await upkeep.sweep(lite)
-    assert await lite.doorbell.depth("normal") == 2
+    for _ in range(2):
+        await upkeep.sweep(lite)
+        assert await lite.doorbell.depth("normal") == 2  # once, and not again while its own job may wait
 
 
 async def test_a_chunk_that_fails_says_its_class_only_and_is_found_again(lite: Runtime):

@@ -9,7 +9,7 @@ import pytest
 
 from channels.kit.contract import Confidentiality
 from gateway.domain.model import Account, Consent, ContactPoint, Plan, Recipient, Skip, Version
-from gateway.domain.planning import REASONS, WHOLE_PERSON, plan
+from gateway.domain.planning import REASONS, WHOLE_PERSON, drawn, plan
 
 K0, K1, K2, K3, K4 = Confidentiality
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -192,6 +192,47 @@ def test_the_account_chosen_among_several(first: dict[str, object], second: dict
     accounts = (replace(usual, **first), replace(usual, name="b", **second))  # type: ignore[arg-type] - a table
     for order in (accounts, accounts[::-1]):
         assert planned(version=K2_VERSION, twin=TWIN, accounts=order).deliveries[0].account == chosen
+
+
+MANY = (Account("a", "email", K2, weight=1), Account("b", "email", K2, weight=3), Account("c", "email", K2, weight=4))
+
+
+@pytest.mark.parametrize(
+    ("change", "shares"),
+    [
+        ({}, {"c": 4, "b": 3, "a": 1}),
+        ({"c": {"share": 25}}, {"b": 3, "a": 1, "c": 1}),  # after trouble it gets less than its weight
+        ({"c": {"paused": True}}, {"b": 3, "a": 1}),
+        ({"a": {"released": False}}, {"c": 4, "b": 3}),
+        ({"a": {"ceiling": K1}}, {"c": 4, "b": 3}),  # cannot carry the version itself
+        ({one: {"paused": True} for one in "abc"}, {"c": 4, "b": 3, "a": 1}),  # then the messages are kept
+    ],
+)
+def test_several_accounts_share_by_weight(change: dict[str, dict[str, object]], shares: dict[str, int]):
+    """Draws spread over [0, 1) meet each account as often as its weight and share say (traps 16, 22)."""
+    accounts = tuple(replace(one, **change.get(one.name, {})) for one in MANY)  # type: ignore[arg-type] - a table
+    parts = sum(shares.values())
+    drawn = [
+        plan(version=K2_VERSION, twin=None, recipient=PERSON, accounts=order, wanted=None, draw=(number + 0.5) / parts)
+        .deliveries[0]
+        .account
+        for order in (accounts, accounts[::-1])
+        for number in range(parts)
+    ]
+    assert {name: drawn.count(name) // 2 for name in drawn} == shares
+    assert planned(version=K2_VERSION, accounts=accounts).deliveries[0].account == next(iter(shares))
+
+
+def test_no_draw_is_too_high():
+    """The last number below 1 still meets an account, whatever the weights."""
+    accounts = tuple(replace(one, weight=weight) for one, weight in zip(MANY, (1, 7, 49), strict=True))
+    assert drawn(accounts, 1.0 - 2**-53).name == "a"
+
+
+def test_where_addresses_belong_to_one_account_there_is_no_draw():
+    """B-T3: a chat was opened with one bot; another bot would not reach the person, and lose the address."""
+    accounts = tuple(replace(one, bound=True, paused=one.name == "c", share=10) for one in MANY)
+    assert {drawn(accounts, tenth / 10).name for tenth in range(10)} == {"c"}
 
 
 def test_a_paused_account_keeps_its_messages():

@@ -23,11 +23,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "uvicorn": ("gateway.processes",),
     # HTTP out, and the providers' own libraries
     "aiohttp": ("gateway.egress", "gateway.demo", "channels.telegram_bot", "channels.sandbox"),
-    "yarl": ("channels.sandbox",),
+    "dns": ("gateway.resolver",),
+    "yarl": ("gateway.egress", "channels.sandbox"),
+    "standardwebhooks": ("gateway.egress",),
     "aiosmtplib": ("channels.email_smtp",),
     "telegram": ("channels.telegram_bot",),
     "twilio": ("channels.sms_twilio", "channels.whatsapp_twilio", "channels.kit.twilio", "channels.sandbox"),
-    "aiosmtpd": ("channels.sandbox",),
+    "aiosmtpd": ("channels.sandbox", "gateway.bounces"),
+    "flufl": ("channels.kit.dsn",),
     # tables and doorbell
     "sqlalchemy": ("gateway.store",),
     "alembic": ("gateway.store",),
@@ -55,8 +58,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "pytest": ("channels.conformance",),
     "hypothesis": ("channels.conformance",),
     # an operator's screen, and what is seen of a running process
-    "typer": ("gateway.cli", "gateway.demo"),
-    "rich": ("gateway.cli", "gateway.demo"),
+    "typer": ("gateway.cli", "gateway.commands", "gateway.demo"),
+    "rich": ("gateway.cli", "gateway.commands", "gateway.demo"),
     "structlog": ("gateway.telemetry",),
     "prometheus_client": ("gateway.telemetry",),
 }

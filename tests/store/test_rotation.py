@@ -11,12 +11,12 @@ from gateway.store import rotation
 from gateway.store.engine import Database
 from gateway.store.keyring import KeyRing
 from gateway.store.rotation import NotRotated, outstanding, rotate
-from gateway.store.tables import contact_points, inbound, subjects, suppressions
+from gateway.store.tables import contact_points, endpoints, inbound, subjects, suppressions
 from gateway.store.vault import Vault, head, inbound_row
 from tests.support.clock import START
 from tests.support.seeds import Seeded, person, seed
 
-NOTHING = {"subjects": 0, "inbound": 0, "contact_points": 0, "suppressions": 0}
+NOTHING = {"subjects": 0, "inbound": 0, "endpoints": 0, "contact_points": 0, "suppressions": 0}
 
 
 async def _seed(db: Database, vault: Vault, numbers: range, *, suppressed: bool = False) -> None:
@@ -53,7 +53,8 @@ async def test_everything_moves_to_the_new_keys(db: Database, vault: Vault, ring
     assert await rotate(db, vault) == 0
     ring.add_key()
     ring.add_index_key()
-    assert await outstanding(db, vault) == {"subjects": 5, "inbound": 5, "contact_points": 5, "suppressions": 5}
+    everything = {"subjects": 5, "inbound": 5, "contact_points": 5, "suppressions": 5}
+    assert await outstanding(db, vault) == NOTHING | everything
     assert await rotate(db, vault, batch=2) == 20
     assert await outstanding(db, vault) == NOTHING
     assert await rotate(db, vault, batch=2) == 0
@@ -70,6 +71,31 @@ async def test_only_what_the_new_key_concerns_is_touched(db: Database, vault: Va
     ring.add_index_key()
     assert await outstanding(db, vault) == NOTHING | {"inbound": 2, "contact_points": 2, "suppressions": 2}
     assert await rotate(db, vault) == 6
+
+
+async def test_the_secrets_of_endpoints_move_too(db: Database, vault: Vault, ring: KeyRing):
+    """Both secrets of an endpoint are sealed anew and open as before; one without an old secret has none after."""
+
+    def sealed(ident: str, column: str) -> bytes:
+        return vault.seal(b"whsec_abc", table="endpoints", row=ident, column=column)
+
+    async with db.write() as conn:
+        for ident in ("a", "b"):
+            row = {"id": ident, "client_id": "c", "url": "https://c.example/", "types": [], "created_at": START}
+            old = sealed(ident, "previous_sealed") if ident == "a" else None
+            secrets = {"secret_sealed": sealed(ident, "secret_sealed"), "previous_sealed": old}
+            await conn.execute(sa.insert(endpoints).values(row | secrets))
+    ring.add_key()
+    assert await outstanding(db, vault) == NOTHING | {"endpoints": 2}
+    assert await rotate(db, vault) == 2
+    assert await outstanding(db, vault) == NOTHING
+    async with db.read() as conn:
+        first, second = (await conn.execute(sa.select(endpoints).order_by(endpoints.c.id))).all()
+    for column in ("secret_sealed", "previous_sealed"):
+        value = getattr(first, column)
+        assert value.startswith(head(2))
+        assert vault.open(value, table="endpoints", row="a", column=column) == b"whsec_abc"
+    assert second.previous_sealed is None
 
 
 async def test_a_stopped_run_is_continued(db: Database, vault: Vault, ring: KeyRing, monkeypatch: pytest.MonkeyPatch):

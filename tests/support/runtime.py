@@ -160,6 +160,7 @@ async def open_runtime(
             kinds=KINDS,
         )
         rt.group, rt.reports = open_group(rt), open_reports(rt)
+        stack.push_async_callback(rt.courier.close)
         stack.push_async_callback(rt.group.close)
         stack.push_async_callback(rt.reports.close)
         yield rt

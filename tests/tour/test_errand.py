@@ -190,7 +190,7 @@ async def test_one_errand_on_each_channel_and_back(tmp_path: Path, capfd: pytest
             await errand(house, channel)
         for channel in ADDRESSES:
             await stop(house, channel)
-        told = await dump(house.rt.db)
+        told = (await dump(house.rt.db)).replace(b"contact.stopped", b"")  # an event's name, not what was written
         secrets = [house.key.split("_")[3], house.box.facts.twilio_auth_token, house.box.facts.telegram_token]
     assert b"T-sms" in told  # the dump does hold the rows
     leaks = [text for text in (*CANARIES, *secrets) for form in disguises(text) if form in told]

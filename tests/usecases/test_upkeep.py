@@ -13,7 +13,7 @@ from channels.kit.errors import Uncertain
 from gateway.queue.jobs import ArqDoorbell, server_pool
 from gateway.store.tables import idempotency_keys
 from gateway.store.vault import Vault
-from gateway.usecases import accept, deliver, upkeep
+from gateway.usecases import accept, deliver, seeing, upkeep
 from gateway.usecases.runtime import Runtime
 from gateway.usecases.shapes import Accepted
 from tests.support.clock import START, ManualClock
@@ -148,8 +148,8 @@ async def test_without_redis_it_is_accepted_and_delivered_by_polling(rt: Runtime
     async with open_runtime(rt.db, vault, clock, accounts=rt.accounts, doorbell=away) as alone:
         done = await accept.accept(alone, CALLER, posted())
         assert await alone.doorbell.depth("normal") is None
-        assert (await upkeep.readiness(alone))["checks"]["queue"] != "ok"
-        assert (await upkeep.readiness(alone))["ok"] is True
+        assert (await seeing.readiness(alone))["checks"]["queue"] != "ok"
+        assert (await seeing.readiness(alone))["ok"] is True
         assert await drain(alone) == 1
         assert (await states(alone, done))[0] == ("sms", "submitted", None)
     await away.close()

@@ -135,6 +135,7 @@ class DeliveryInFull(Delivery):
     account: str
     template: str
     standby: bool = Field(description="A fall-back that waits for its turn.")
+    held: bool = Field(description="Its text was withdrawn: it waits for staff to decide.")
     tries: int
     due_at: datetime | None
     code: str | None = Field(description="Why it is where it is.")
@@ -194,6 +195,52 @@ class Page(Answer):
 
     notifications: list[Found]
     next: str | None = Field(description="Give it as `after` for the next page; null on the last.")
+
+
+class DeadLetter(Answer):
+    """A failed delivery of a notification that no channel has taken."""
+
+    id: str
+    notification: str
+    template: str
+    reference: str | None
+    channel: str
+    account: str
+    code: str = Field(description="Why it failed.", examples=["mailbox_full"])
+    klass: str = Field(alias="class", description="The class of error.", examples=["unavailable"])
+    explanation: str = Field(description="What happened and what to do, for a caseworker, in German.")
+    explanation_en: str
+    tries: int
+    failed_at: datetime
+    expires_at: datetime
+    requeue: str = Field(
+        description="`possible`, or why not: `may_be_twice`, `expired`, `values_purged`.", examples=["possible"]
+    )
+
+
+class DeadLetters(Answer):
+    """One page of dead letters."""
+
+    dead_letters: list[DeadLetter]
+    next: str | None = Field(description="Give it as `after` for the next page; null on the last.")
+
+
+class NotDone(Answer):
+    """Dead letters that were left as they are."""
+
+    code: str = Field(examples=["expired"])
+    explanation: str = Field(description="For a caseworker, in German.")
+    ids: list[str]
+
+
+class Decision(Answer):
+    """What came of a decision on dead letters."""
+
+    dry_run: bool
+    deliveries: int = Field(description="How many deliveries it was done to.")
+    notifications: int = Field(description="How many notifications they belong to.")
+    refused: list[NotDone]
+    more: bool = Field(description="There are more that were not looked at: repeat the request.")
 
 
 class ContactPoint(Answer):
@@ -282,3 +329,4 @@ class Ready(Alive):
     """The process can work."""
 
     checks: dict[str, str]
+    oldest_due_s: dict[str, float] = Field(description="Age of the oldest due delivery of each lane, in seconds.")

@@ -65,6 +65,10 @@ Value = Annotated[
 Line = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ChannelName = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z][a-z0-9_]*$"), Field(examples=["sms"])]
 Purpose = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z][a-z0-9_]*$"), Field(examples=["dienst"])]
+DeliveryId = Annotated[str, StringConstraints(min_length=1, max_length=36, pattern=r"^[0-9a-zA-Z-]+$")]
+CodeName = Annotated[
+    str, StringConstraints(max_length=100, pattern=r"^[a-z][a-z0-9_]*$"), Field(examples=["misconfigured"])
+]
 TemplateKey = Annotated[
     str, StringConstraints(max_length=100, pattern=r"^[a-z][a-z0-9_-]*$"), Field(examples=["termin_erinnerung"])
 ]

@@ -9,7 +9,7 @@ from gateway.http import problems
 from gateway.http.api import answers, results
 from gateway.http.guards import Rt
 from gateway.http.openapi import answered
-from gateway.usecases import upkeep
+from gateway.usecases import seeing
 
 router = APIRouter(tags=["Health"])
 
@@ -18,11 +18,13 @@ router = APIRouter(tags=["Health"])
 @router.get(
     "/livez",
     summary="Is the process alive?",
-    responses=answered(200, answers.Alive, "It is."),
+    responses=answered(200, answers.Alive, "It is.", "wedged"),
 )
-async def livez() -> Response:
-    """Answers as long as the process can answer at all; asks nothing else. Restart the process if it does not."""
-    return results.json({"ok": True})
+async def livez(rt: Rt) -> Response:
+    """Answers while the event loop turns, and asks nobody else. Restart the process if it is silent or answers 503."""
+    if seeing.alive(rt):
+        return results.json({"ok": True})
+    return problems.answer(problems.document(problems.KINDS["wedged"]))
 
 
 @router.head("/readyz", include_in_schema=False)
@@ -32,9 +34,14 @@ async def livez() -> Response:
     responses=answered(200, answers.Ready, "It can.", "not_ready"),
 )
 async def readyz(rt: Rt) -> Response:
-    """Asks the database and the queue. Send no requests here while it answers 503."""
-    found = await upkeep.readiness(rt)
+    """Asks the database, its schema and the queue, and tells the age of the oldest due delivery of each lane.
+
+    Send no requests here while it answers 503.
+    """
+    found = await seeing.readiness(rt)
     if found["ok"]:
         return results.json(found)
-    members = problems.document(problems.KINDS["not_ready"], checks=dict(found["checks"]))
+    members = problems.document(
+        problems.KINDS["not_ready"], checks=dict(found["checks"]), oldest_due_s=found["oldest_due_s"]
+    )
     return problems.answer(members, {"Retry-After": "5"})

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from gateway.domain.errors import Invalid
 from gateway.domain.model import Lane
 from gateway.http.api.fields import (
     ChannelName,
     Channels,
+    CodeName,
+    DeliveryId,
     IdempotencyKey,
     Language,
     Line,
@@ -24,7 +26,7 @@ from gateway.http.api.fields import (
     Value,
     VariableName,
 )
-from gateway.http.bodies import canonical
+from gateway.http.bodies import FieldFault, canonical
 from gateway.usecases.shapes import Posted, PostedConsent, PostedContactPoint, PostedRecipient
 
 _KEY_CHARACTERS = range(0x21, 0x7F)
@@ -188,6 +190,64 @@ class NotificationItem(NotificationBody):
     """A notification in a batch, with its own idempotency key."""
 
     idempotency_key: IdempotencyKey = Field(examples=["2f1c7a52-7e0f-4b43-9d1f-0a6f5a2b7c11"])
+
+
+class CallbackBody(Body):
+    """An endpoint to post events to."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[!-~]+$")] = Field(
+        description="Absolute; https unless the operator allows others.",
+        examples=["https://fachverfahren.example/botengang"],
+    )
+    types: Annotated[tuple[Line, ...], Field(max_length=20)] = Field(
+        default=(), description="Only these types of events; all, if left out.", examples=[["notification.failed"]]
+    )
+
+
+class ReplayBody(Body):
+    """From where on: exactly one of both."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"after": 4711}]})
+
+    after: int | None = Field(None, ge=0, le=2**53 - 1, description="Events with a `seq` above this.")
+    since: Moment | None = Field(None, description="Events from this time on.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ReplayBody:
+        if (self.after is None) == (self.since is None):
+            raise FieldFault("missing", "Give `after` or `since`, one of both.")
+        return self
+
+
+class DeadLetterFilter(Body):
+    """Which dead letters; a field left out leaves it open."""
+
+    code: CodeName | None = Field(None, description="Why it failed.")
+    klass: CodeName | None = Field(None, alias="class", description="The class of error that it failed with.")
+    account: Line | None = Field(None, description="The account it was to go out on.", examples=["sms"])
+    channel: ChannelName | None = None
+    template: TemplateKey | None = None
+    since: Moment | None = Field(None, description="Failed at this time or later.")
+    until: Moment | None = Field(None, description="Failed before this time.")
+
+
+class DeadLetterChoice(Body):
+    """Dead letters by id or by filter."""
+
+    ids: tuple[DeliveryId, ...] | None = Field(
+        None, min_length=1, max_length=1000, description="Their `id`s. Give these or a filter, one of both."
+    )
+    filter: DeadLetterFilter | None = Field(None, description="All that fit; an empty filter means all of yours.")
+    dry_run: bool = Field(default=False, description="Only count what would be done.")
+
+
+class DeadLetterRequeue(DeadLetterChoice):
+    """Dead letters to be sent once more."""
+
+    even_if_it_may_be_twice: bool = Field(
+        default=False,
+        description="Also those that may have arrived already although their template allows no second message.",
+    )
 
 
 def idempotency_key(shown: str | None) -> str:

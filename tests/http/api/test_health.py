@@ -12,9 +12,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from gateway.usecases import upkeep
 from gateway.usecases.runtime import Runtime
 from tests.http.conftest import BASE, MakeClient, notification, person, problem
 from tests.support import databases
+from tests.support.clock import ManualClock
 from tests.support.waiting import wait_until
 
 EVENT = b'[{"id": "e1", "fact": "delivered", "provider_id": "memory-1"}]'
@@ -71,7 +73,21 @@ async def test_a_process_is_alive_and_ready(app: FastAPI):
         ready = await anybody.get("/readyz")
         assert [(await anybody.head(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
         assert ready.status_code == 200
-        assert ready.json() == {"ok": True, "checks": {"database": "ok", "queue": "ok"}}
+        checks = dict.fromkeys(("database", "schema", "queue", "backlog"), "ok")
+        lanes = dict.fromkeys(("urgent", "normal", "bulk"), 0.0)
+        assert ready.json() == {"ok": True, "checks": checks, "oldest_due_s": lanes}
+
+
+async def test_a_hanging_sweeper_makes_a_process_dead(app: FastAPI, rt: Runtime, clock: ManualClock):
+    """Trap 17: a process whose sweeper has not come round for minutes is not alive, whatever else still answers."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as anybody:
+        await upkeep.sweep(rt)
+        clock.advance(299)
+        assert (await anybody.get("/livez")).status_code == 200
+        clock.advance(2)
+        problem(await anybody.get("/livez"), 503, "wedged")
+        await upkeep.sweep(rt)
+        assert (await anybody.get("/livez")).status_code == 200
 
 
 async def test_while_the_store_is_away(make_client: MakeClient, cable: Cable, rt: Runtime):

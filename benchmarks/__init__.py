@@ -1,0 +1,1 @@
+"""Measured claims: programs that measure or break the gateway from outside. They need a checkout."""
