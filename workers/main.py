@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
@@ -28,6 +29,16 @@ SHARES = {Lane.URGENT: 1, Lane.NORMAL: 4, Lane.BULK: 8}
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
 
 
+async def _off_the_list(ctx: dict[Any, Any]) -> None:
+    """Take a job out of its lane as soon as it is worked on.
+
+    arq would leave it there until it ends, or for minutes if its worker is killed. A lane is read from its head, so a
+    hundred such jobs would close it for everybody; a dead worker's rows are the leases' and the sweeper's to heal.
+    """
+    with contextlib.suppress(RedisError, OSError):
+        await ctx["redis"].zrem(ctx["queue"], ctx["job_id"])
+
+
 class LaneWorker(Worker):
     """arq's worker, which waits at the bell instead of polling."""
 
@@ -38,7 +49,8 @@ class LaneWorker(Worker):
             functions=[func(tasks.deliver, name=DELIVER, keep_result=0, max_tries=1)],
             redis_pool=rt.doorbell.pool,
             queue_name=queue_name(lane),
-            ctx={"runtime": rt},
+            ctx={"runtime": rt, "queue": queue_name(lane)},
+            on_job_start=_off_the_list,
             max_jobs=concurrency,
             job_timeout=JOB_TIMEOUT_S,
             keep_result=0,
